@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from dsm.core.effects import CacheEffect, Drop, Fail, Forget, Hold, Protect, Retain, Send, Supply, Wake, Zero
+from dsm.core.effects import CacheEffect, Drop, Fail, Forget, Hold, Protect, Retain, Send, Supply, Zero
 from dsm.core.events import (
     Event,
     EvictionChosen,
@@ -125,11 +125,11 @@ def step(page: CachePage, event: Event) -> Outcome:
         case _, HoldEnded():
             return _resume(replace(page, held=False))
         case (State.S, EvictionChosen()) if evictable(page):
-            return replace(page, state=State.I, version=0), (Drop(), Wake())
+            return replace(page, state=State.I, version=0), (Drop(),)
         case (State.O, EvictionChosen(request=request)) if evictable(page):
             return replace(page, putting=request), (Send(Put(request)),)
         case _, SessionEnded():
-            return CachePage(), (Drop(), Forget(), Wake())
+            return CachePage(), (Drop(), Forget())
     raise ProtocolError(f"no row for {event} at {page}")
 
 
@@ -189,7 +189,7 @@ def _complete(page: CachePage, write: bool, version: int) -> Outcome:
     assert page.pending is not None
     done = Done(page.pending.request, ok=True)
     page = replace(page, state=State.M if write else State.S, version=version, pending=None, held=True)
-    return page, (Hold(), Send(done), Wake())
+    return page, (Hold(), Send(done))
 
 
 def _lost(page: CachePage, request: RequestId) -> Outcome:
@@ -252,4 +252,4 @@ def _put_answered(page: CachePage, answer: PutAck) -> Outcome:
     page = replace(page, putting=None)
     if answer.taken and page.state is State.O:
         page = replace(page, state=State.S)
-    return page, (Wake(),)
+    return page, ()

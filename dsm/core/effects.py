@@ -62,13 +62,8 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Wake:
-    """The page's state grew, or a request ended: look again at who waits for it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Fail:
     """No copy of the page is left: tell everybody who waits for it."""
 
 
-CacheEffect = Send | Supply | Zero | Protect | Retain | Drop | Forget | Hold | Wake | Fail
+CacheEffect = Send | Supply | Zero | Protect | Retain | Drop | Forget | Hold | Fail

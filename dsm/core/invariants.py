@@ -2,7 +2,7 @@
 
     single writer       where a node may write, no other node may even read      (SWMR, Primer section 2.3)
     latest value        every readable copy has the latest version               (data-value invariant, ibid.)
-    one owner           at most one node is answerable for the bytes
+    one owner           at most one node is answerable for the bytes, beside those that wait to be told they are not
     agreement           with nothing under way, home knows the owner, its version, and a superset of the readers
 """
 
@@ -20,7 +20,7 @@ def always(caches: Mapping[NodeId, CachePage], latest: int) -> list[str]:
     broken = []
     readers = {node: page for node, page in caches.items() if page.state.readable}
     writers = [node for node, page in readers.items() if page.state is State.M]
-    owners = [node for node, page in readers.items() if page.state.owner]
+    owners = [node for node, page in readers.items() if page.state.owner and page.putting is None]
     if writers and len(readers) > 1:
         broken.append(f"single writer: node {writers[0]} may write while {sorted(readers)} may read")
     if len(owners) > 1:

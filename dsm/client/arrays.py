@@ -1,0 +1,98 @@
+"""NumPy arrays over a region, and dtypes as text.
+
+An array is made over a buffer that holds an export of the mapping, so the mapping can neither be closed nor collected
+while the array or anything derived from it is alive. (`np.ndarray(buffer=mapping)` would keep the object alive and
+still let it be unmapped.)
+
+A dtype is stored with a region as the text of NumPy's own description of it, the one in the header of a .npy file.
+Reading it back needs no pickle. What does not come back as it went, or holds pointers, is refused.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from dsm.errors import InvalidArgument, ProtocolError
+from dsm.limits import ARRAY_DIMENSIONS_MAX, DTYPE_CHARS_MAX
+from dsm.memory.mapping import Mapping
+from dsm.units import parse_size
+
+Shape = SupportsIndex | Sequence[SupportsIndex]
+
+
+def parse_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the dtype, one that can be shared between processes.
+
+    Raises:
+        InvalidArgument: it is no dtype, or its elements hold pointers or no bytes.
+    """
+    try:
+        parsed = np.dtype(dtype)
+    except (TypeError, ValueError, SyntaxError) as error:
+        raise InvalidArgument(f"{dtype!r:.100} is not a NumPy dtype: {error}") from error
+    if parsed.hasobject:
+        remedy = "Use numbers, or text and bytes of a fixed length"
+        raise InvalidArgument(f"elements of dtype {parsed} are pointers, which mean nothing elsewhere", remedy=remedy)
+    if parsed.itemsize == 0:
+        raise InvalidArgument(f"elements of dtype {parsed} have no bytes", remedy="Give a length, as in 'S8'")
+    return parsed
+
+
+def encode_dtype(dtype: np.dtype[Any]) -> str:
+    """Return a dtype as text."""
+    text = repr(np.lib.format.dtype_to_descr(dtype))
+    if len(text) > DTYPE_CHARS_MAX:
+        raise InvalidArgument(
+            f"a dtype whose description takes {len(text):,} characters, of {DTYPE_CHARS_MAX:,} at most"
+        )
+    if decode_dtype(text) != dtype:
+        raise InvalidArgument(f"dtype {dtype} cannot be described as text", remedy="Leave out its metadata and titles")
+    return text
+
+
+def decode_dtype(text: str) -> np.dtype[Any]:
+    """Return the dtype of a description, which may come from anywhere.
+
+    Raises:
+        ProtocolError: it is none.
+    """
+    try:
+        dtype = np.lib.format.descr_to_dtype(ast.literal_eval(text))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, IndexError) as error:
+        raise ProtocolError(f"a region's dtype is stored as {text!r:.100}, which is none") from error
+    if dtype.hasobject or dtype.itemsize == 0:
+        raise ProtocolError(f"a region's dtype is stored as {text!r:.100}, which no region can have")
+    return dtype
+
+
+def parse_shape(shape: Shape) -> tuple[int, ...]:
+    """Return the shape as a tuple of extents, 0 or more."""
+    parts = (shape,) if isinstance(shape, SupportsIndex) else shape
+    if isinstance(parts, (str, bytes)) or not isinstance(parts, Sequence):
+        raise InvalidArgument(f"a shape is a number or a sequence of numbers, not {shape!r:.100}")
+    extents = tuple(parse_size(extent, "an extent of the shape") for extent in parts)
+    if len(extents) > ARRAY_DIMENSIONS_MAX or any(extent < 0 for extent in extents):
+        raise InvalidArgument(f"a shape has up to {ARRAY_DIMENSIONS_MAX} extents of 0 or more, not {extents!r:.200}")
+    return extents
+
+
+def fold(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Turn a dtype of little arrays into extents of the shape, as NumPy does in any array."""
+    return (shape, dtype) if dtype.subdtype is None else (shape + dtype.subdtype[1], dtype.subdtype[0])
+
+
+def byte_count(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return the bytes of an array."""
+    return math.prod(shape) * dtype.itemsize
+
+
+def make_root(mapping: Mapping, size: int, writable: bool) -> NDArray[np.uint8]:
+    """Return all bytes of a region as an array that holds an export of the mapping."""
+    buffer = memoryview(mapping) if writable else memoryview(mapping).toreadonly()
+    return np.frombuffer(buffer, np.uint8, size)

@@ -1,0 +1,305 @@
+"""The local socket: frames and descriptors to and from the processes of this host.
+
+Only the daemon's own user, root, and users it was told to trust may connect (SO_PEERCRED). A connection is a client: what
+it opened, attached and locked is its own, and goes when it closes, for whatever reason.
+
+A client that sends what is not a frame, or more than the limits allow, gets one error frame and is cut off; nobody else
+notices. Replies that a client does not read pile up only to the limit, then it is cut off too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dsm.errors import AccessDenied, DsmError, LimitExceeded, NodeUnavailable, ProtocolError
+from dsm.limits import LOCAL_CALLS_MAX, LOCAL_CLIENTS_MAX, LOCAL_DESCRIPTORS_MAX, LOCAL_REPLY_FRAMES_MAX
+from dsm.wire.local import FrameReader, Message, encode, error_to_map
+
+log = logging.getLogger(__name__)
+
+RECEIVE_BYTES = 64 << 10
+PEER = struct.Struct("3i")  # struct ucred: pid, uid, gid
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end, as the kernel saw it at connect()."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+@dataclass(slots=True)
+class Call:
+    """One request of a client, with the descriptors that came with it. Who takes one owns it."""
+
+    op: str
+    arguments: Message
+    descriptors: list[int]
+
+    def close(self) -> None:
+        for fd in self.descriptors:
+            os.close(fd)
+        self.descriptors.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a handler answers. Descriptors stay the handler's."""
+
+    value: object
+    descriptors: Sequence[int] = ()
+
+
+Answer = Reply | Coroutine[Any, Any, Reply]
+
+
+class Handler(Protocol):
+    """What answers one client's calls."""
+
+    def handle(self, call: Call) -> Answer: ...
+
+    def closed(self) -> None: ...
+
+
+class Connection:
+    """One client."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        handler: Handler,
+        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        on_closed: Callable[[Connection], None],
+    ) -> None:
+        self._sock = sock
+        self._handler = handler
+        self._spawn = spawn
+        self._on_closed = on_closed
+        self._loop = asyncio.get_running_loop()
+        self._reader = FrameReader()
+        self._descriptors: deque[int] = deque()
+        self._outgoing: deque[tuple[memoryview, list[int]]] = deque()
+        self._calls: set[asyncio.Task[None]] = set()
+        self.closed = False
+        sock.setblocking(False)
+        self._loop.add_reader(sock, self._readable)
+
+    def _readable(self) -> None:
+        try:
+            data, descriptors, flags, _ = socket.recv_fds(self._sock, RECEIVE_BYTES, LOCAL_DESCRIPTORS_MAX)
+        except BlockingIOError:
+            return
+        except OSError:
+            return self.close()
+        self._descriptors.extend(descriptors)
+        if not data:
+            return self.close()
+        try:
+            if len(self._descriptors) > LOCAL_DESCRIPTORS_MAX or flags & socket.MSG_CTRUNC:
+                raise LimitExceeded(f"more than {LOCAL_DESCRIPTORS_MAX} descriptors wait for their frame")
+            for message in self._reader.feed(data):
+                self._received(message)
+        except (LimitExceeded, ProtocolError) as error:
+            self._refuse(error)
+
+    def _received(self, message: Message) -> None:
+        match message:
+            case {"id": int(number), "op": str(op)} if number > 0:
+                call = Call(op, message, self._take(message.get("fds", 0)))
+            case _:
+                raise ProtocolError(f"a request needs a positive id and an op: {message!r:.200}")
+        if len(self._calls) >= LOCAL_CALLS_MAX:
+            call.close()
+            raise LimitExceeded(f"more than {LOCAL_CALLS_MAX} calls of one client under way")
+        try:
+            answer = self._handler.handle(call)
+        except DsmError as error:
+            self._reply_error(number, error)
+        else:
+            self._answer(number, call, answer)
+            return
+        call.close()
+
+    def _answer(self, number: int, call: Call, answer: Answer) -> None:
+        if isinstance(answer, Reply):
+            call.close()
+            self._reply(number, answer)
+            return
+        task = self._spawn(self._finish(number, call, answer), f"{call.op} of a client")
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    async def _finish(self, number: int, call: Call, answer: Coroutine[Any, Any, Reply]) -> None:
+        try:
+            self._reply(number, await answer)
+        except DsmError as error:
+            self._reply_error(number, error)
+        finally:
+            call.close()
+
+    def _take(self, count: object) -> list[int]:
+        if not isinstance(count, int) or not 0 <= count <= len(self._descriptors):
+            raise ProtocolError(f"a frame announces {count!r} descriptors, {len(self._descriptors)} came with it")
+        return [self._descriptors.popleft() for _ in range(count)]
+
+    # --- replies ----------------------------------------------------------------------------------------------
+
+    def _reply(self, number: int, reply: Reply) -> None:
+        try:
+            frame = encode({"id": number, "ok": reply.value, "fds": len(reply.descriptors)})
+        except LimitExceeded as error:
+            return self._reply_error(number, error)
+        self._send(frame, [os.dup(fd) for fd in reply.descriptors])
+
+    def _reply_error(self, number: int, error: DsmError) -> None:
+        self._send(encode({"id": number, "error": error_to_map(error)}), [])
+
+    def _refuse(self, error: DsmError) -> None:
+        log.warning("cut a client off: %s", error)
+        self._reply_error(0, error)
+        self.close()
+
+    def _send(self, frame: bytes, descriptors: list[int]) -> None:
+        if self.closed or len(self._outgoing) >= LOCAL_REPLY_FRAMES_MAX:
+            _close_all(descriptors)
+            return self.close()
+        self._outgoing.append((memoryview(frame), descriptors))
+        if len(self._outgoing) == 1:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._outgoing:
+                frame, descriptors = self._outgoing[0]
+                sent = socket.send_fds(self._sock, [frame], descriptors)
+                _close_all(descriptors)
+                self._outgoing[0] = (frame[sent:], [])
+                if sent == len(frame):
+                    self._outgoing.popleft()
+        except BlockingIOError:
+            self._loop.add_writer(self._sock, self._flush)
+        except OSError:
+            self.close()
+        else:
+            self._loop.remove_writer(self._sock)
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        self._sock.close()
+        _close_all(self._descriptors)
+        for _, descriptors in self._outgoing:
+            _close_all(descriptors)
+        for task in self._calls:
+            task.cancel()
+        self._handler.closed()
+        self._on_closed(self)
+
+
+class LocalServer:
+    """Listens on the Unix socket."""
+
+    def __init__(
+        self,
+        path: str,
+        trusted_uids: frozenset[int],
+        make_handler: Callable[[Peer], Handler],
+        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+    ) -> None:
+        self.path = path
+        self._trusted = trusted_uids | {0, os.geteuid()}
+        self._make_handler = make_handler
+        self._spawn = spawn
+        self._connections: set[Connection] = set()
+        self._listener: socket.socket | None = None
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def listen(self) -> None:
+        """Make the socket, readable and writable for this user (and those trusted) only.
+
+        Raises:
+            NodeUnavailable: another daemon listens there, or the path cannot be used.
+        """
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(self.path)), mode=0o700, exist_ok=True)
+            _remove_stale(self.path)
+            listener.bind(self.path)
+            os.chmod(self.path, 0o600 if self._trusted <= {0, os.geteuid()} else 0o666)
+            listener.listen(128)
+        except OSError as error:
+            listener.close()
+            raise NodeUnavailable(
+                f"cannot listen on {self.path}: {error}", remedy="Give another path with --socket", definite=True
+            ) from error
+        listener.setblocking(False)
+        self._listener = listener
+        asyncio.get_running_loop().add_reader(listener, self._accept)
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            sock, _ = self._listener.accept()
+        except OSError as error:
+            log.warning("cannot accept a client: %s", error)
+            return
+        peer = Peer(*PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)))
+        refusal = self._refusal(peer)
+        if refusal is not None:
+            with contextlib.closing(sock), contextlib.suppress(OSError):
+                sock.send(encode({"id": 0, "error": error_to_map(refusal)}))
+            return
+        self._connections.add(Connection(sock, self._make_handler(peer), self._spawn, self._connections.discard))
+
+    def _refusal(self, peer: Peer) -> DsmError | None:
+        if peer.uid not in self._trusted:
+            return AccessDenied(
+                f"this node daemon does not serve user {peer.uid}", remedy=f"Start it with --trust-uid {peer.uid}"
+            )
+        if len(self._connections) >= LOCAL_CLIENTS_MAX:
+            return LimitExceeded(f"more than {LOCAL_CLIENTS_MAX} clients of one node")
+        return None
+
+    def close(self) -> None:
+        for connection in list(self._connections):
+            connection.close()
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the socket of a daemon that is gone. OSError if it is alive, or if this is something else."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+        else:
+            raise OSError("another node daemon listens there")
+
+
+def _close_all(descriptors: deque[int] | list[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
+    descriptors.clear()
