@@ -3,7 +3,6 @@
 PYTHON ?= python3
 ARGS ?=
 BIN = .venv/bin
-PROTOS = dsm/wire/generated
 PYTEST = $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -30,8 +29,7 @@ coverage-core: .venv/dev.stamp ## every branch of dsm/core, reached by tests/cor
 	$(PYTEST) tests/core --cov=dsm.core --cov-branch --cov-fail-under=100 $(ARGS)
 
 protos: .venv/dev.stamp ## generate the protobuf code anew
-	$(BIN)/python -m grpc_tools.protoc -I $(PROTOS)=protos/dsm/v1 \
-		--python_out=. --pyi_out=. --grpc_python_out=. protos/dsm/v1/*.proto
+	$(BIN)/python protos/generate.py
 
 hosts: .venv/dev.stamp ## three hosts made of network namespaces (needs root)
 	DSM_REQUIRE=root,namespaces,userfaultfd $(PYTEST) tests/hosts $(ARGS)

@@ -1,7 +1,7 @@
 """One daemon as a child process: started, awaited, signalled, reaped. What `dsm.cluster` is made of.
 
 The child says on standard output that it serves, in one line of JSON, and nothing else. Its standard error goes to a
-file, its log. Settings of the environment (DSM_*) do not reach it: its command line is all there is.
+file, its log. Settings of the environment do not reach it, but for DSM_LOG_LEVEL: its command line is all there is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from dsm.errors import Unavailable
 from dsm.limits import START_SECONDS
 
+_SETTINGS = ("DSM_CONFIG", "DSM_DIRECTORY", "DSM_NODE")  # and what begins so
 _LAST_WORDS_LINES = 12
 _READY_BYTES = 1 << 16
 _ENDING_SECONDS = 0.5  # from closing standard output to the end of the process
@@ -46,7 +47,7 @@ class Child:
 
     def launch(self, lifeline: int) -> None:
         """Start the process; `await_ready` waits for it. Its log goes on where an earlier one ended."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DSM_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,

@@ -3,7 +3,7 @@
     with dsm.LocalCluster(nodes=3) as cluster, cluster.connect(0) as client:
         region = client.create("grid", size="64MiB")
 
-Needs neither root nor configuration: settings of the environment (DSM_*) do not reach these daemons. It is the code
+Needs neither root nor configuration: settings of the environment do not reach these daemons. It is the code
 that runs a real cluster; only here all addresses are 127.0.0.1, ports are picked by the kernel, and the directory
 forgets its regions when it ends.
 
@@ -17,7 +17,6 @@ Caveats:
 * A node daemon that ends takes its pages with it, and clients that still have regions of it attached must not touch
   them any more. Close clients before the cluster.
 * A forked child can use `socket` and `connect`, but the daemons are its parent's: there `stop` does nothing.
-* Each node may use its share of the machine's memory only if `memory_limit` says so; the default is the daemon's own.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ import signal
 import tempfile
 import time
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -34,12 +34,14 @@ from typing import TYPE_CHECKING, Any, Self
 from dsm.child import Child
 from dsm.errors import DirectoryUnavailable, InvalidArgument, NodeUnavailable
 from dsm.lifeline import sweep
-from dsm.limits import LOCAL_NODES_MAX, START_SECONDS, STOP_SECONDS
+from dsm.limits import LOCAL_NODES_MAX, MEMORY_BYTES_DEFAULT_SHARE, START_SECONDS, STOP_SECONDS
+from dsm.memory.machine import memory
 from dsm.units import parse_size
 
 if TYPE_CHECKING:
     from dsm.client.sync import Client
 
+_JOIN_POLL_SECONDS = 0.01
 _SOCKET_PATH_BYTES_MAX = 107  # sun_path of sockaddr_un, without its NUL
 
 
@@ -48,7 +50,7 @@ class LocalCluster:
 
     Args:
         nodes: how many to start with; `add_node` adds more.
-        memory_limit: of each node, in bytes or as text like "2GiB"; the daemon's own default if None.
+        memory_limit: of each node, in bytes or as text like "2GiB"; by default they share what one node would take.
         listen: HOST:PORT of the directory; by default it can be reached from this machine only, at a free port.
     """
 
@@ -56,7 +58,7 @@ class LocalCluster:
         if not 0 <= nodes <= LOCAL_NODES_MAX:
             raise InvalidArgument(f"a local cluster has 0 to {LOCAL_NODES_MAX} nodes, not {nodes}")
         self._count = nodes
-        self._memory_limit = None if memory_limit is None else parse_size(memory_limit, "memory_limit")
+        self._memory_limit = _share(nodes) if memory_limit is None else parse_size(memory_limit, "memory_limit")
         self._listen = listen
         self._run_directory: Path | None = None
         self._lifeline: tuple[int, int] | None = None  # reading end, writing end
@@ -136,7 +138,7 @@ class LocalCluster:
 
     def connect(self, node: int = 0, **options: Any) -> Client:
         """A client of a node; `options` are those of `dsm.connect`."""
-        from dsm.client import connect
+        from dsm.client.sync import connect
 
         return connect(self.socket(node), **options)
 
@@ -163,6 +165,7 @@ class LocalCluster:
         """Start a node that has ended again, under its name and socket; one that runs is asked to leave first."""
         self.stop_node(node)
         self._launch([self._node(node)])
+        self._await_joined([node])
 
     # --- Within --------------------------------------------------------------------------------------------------
 
@@ -189,6 +192,7 @@ class LocalCluster:
         self._nodes += added
         try:
             self._launch(added)
+            self._await_joined(range(first, first + count))
         except BaseException:
             for child in added:
                 child.signal(signal.SIGKILL)
@@ -202,9 +206,8 @@ class LocalCluster:
             "--directory": self.directory_address,
             "--socket": str(self._run / f"{name}.sock"),
             "--listen": "127.0.0.1:0",
+            "--memory-limit": str(self._memory_limit),
         }
-        if self._memory_limit is not None:
-            options["--memory-limit"] = str(self._memory_limit)
         command = ["node", *(word for option in options.items() for word in option), *self._ties()]
         return Child(name, command, self._run / f"{name}.log", NodeUnavailable)
 
@@ -218,6 +221,17 @@ class LocalCluster:
         deadline = time.monotonic() + START_SECONDS
         for child in children:
             child.await_ready(deadline)
+
+    def _await_joined(self, nodes: Iterable[int]) -> None:
+        """A node serves its clients before it has joined the cluster, but has nothing to offer them yet."""
+        deadline = time.monotonic() + START_SECONDS
+        for node in nodes:
+            with self.connect(node, scoped_only=True) as client:
+                while not (status := client.status())["joined"]:
+                    if time.monotonic() > deadline:
+                        why = f"{self._node(node).name} could not join: {status['last_error']}"
+                        raise NodeUnavailable(why, remedy=self._node(node).last_words())
+                    time.sleep(_JOIN_POLL_SECONDS)
 
     def _end(self, node: int, number: signal.Signals) -> None:
         self._owned_lifeline()
@@ -255,6 +269,10 @@ def _reap(children: list[Child]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     for child in children:
         child.reap(deadline)
+
+
+def _share(nodes: int) -> int:
+    return int(memory().allowed * MEMORY_BYTES_DEFAULT_SHARE) // max(1, nodes)
 
 
 def _make_run_directory() -> Path:

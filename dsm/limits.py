@@ -34,11 +34,13 @@ CONNECT_SECONDS = 5.0
 COMPLETION_SECONDS = 0.5  # the shell waits for the names of regions while somebody types
 LOCAL_REPLY_GRACE_SECONDS = 5.0  # a client waits so much longer than the deadline its node daemon enforces
 DIRECTORY_CALL_SECONDS = 10.0  # a unary call of a node to the directory
-RESEND_SECONDS = 1.0  # a request still open after this is sent again, in case a transfer broke
+RESEND_SECONDS = 5.0  # a request is repeated if no page came for so long; a stream that breaks is noticed at once
 FAULT_SECONDS = 60.0  # a transparent fault unanswered for so long is poisoned: an error, never a hang
 TICK_SECONDS = 0.25  # between two looks of a node at what is overdue
 HOLDER_SECONDS = 1.0  # spent on naming the holder in a DeadlineExceeded
 STOP_SECONDS = 5.0  # between asking a daemon to stop and killing it
+DEMO_SECONDS_DEFAULT = 120.0  # `dsm demo`, from its first worker to its verdict
+BENCH_STEP_SECONDS = 60.0  # `dsm bench` waits so long for its partner process to prepare or touch pages
 START_SECONDS = 30.0  # until a daemon of a LocalCluster says that it is ready
 HELLO_SECONDS = 5.0  # between the opening of a session and its first message
 RECOVERY_SECONDS = 10.0  # after its start the directory waits so long for the nodes that had regions attached
@@ -76,6 +78,9 @@ REGION_INFOS_PER_REPLY = 128  # of up to 18 KiB each, so that a reply stays belo
 # --- Read-ahead, prefetch ----------------------------------------------------------------------------------------
 READ_AHEAD_BYTES_MAX = 4 * MIB  # sequential misses double the window up to this
 PREFETCH_BYTES_MAX = 16 * MIB  # requested ahead by one scope or prefetch(); the rest follows as these arrive
+TRANSFER_CHUNK_BYTES = 4 * MIB  # of a file that `dsm put` and `dsm get` move in one scope
+
+BENCH_SAMPLES_DEFAULT = 300  # of each kind of fault: a p99 that three samples exceed
 
 # --- Memory ------------------------------------------------------------------------------------------------------
 MEMORY_BYTES_DEFAULT_SHARE = 0.5  # of the memory the daemon may use (cgroup or machine)

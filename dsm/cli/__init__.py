@@ -30,9 +30,17 @@ from dsm.errors import DsmError
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 _EPILOG = """\b
-Settings: command line over environment over --config over default (see `dsm config show`).
+Settings: command line over DSM_<COMMAND>_<OPTION> over --config over default; `dsm config show` lists them.
 Completion: eval "$(_DSM_COMPLETE=bash_source dsm)", or zsh_source, fish_source.
 """
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from dsm import __version__
+
+        click.echo(f"dsm {__version__}")
+        context.exit()
 
 
 @click.group(
@@ -40,8 +48,10 @@ Completion: eval "$(_DSM_COMPLETE=bash_source dsm)", or zsh_source, fish_source.
     epilog=_EPILOG,
     context_settings={"auto_envvar_prefix": "DSM", "show_default": True, "help_option_names": ["-h", "--help"]},
 )
-@click.option("--config", type=click.Path(exists=True, dir_okay=False), help="TOML file with settings. [env: DSM_CONFIG]")
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=lambda *args: _version(*args))
+@click.option(
+    "--config", type=click.Path(exists=True, dir_okay=False), help="TOML file with settings. [env: DSM_CONFIG]"
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version)
 @click.pass_context
 def dsm(context: click.Context, config: str | None) -> None:
     """Distributed shared memory: one mutable region of memory on many hosts."""
@@ -87,11 +97,3 @@ def _only_cause(group: ExceptionGroup[Exception]) -> DsmError:
         leaf = leaf.exceptions[0]
     assert isinstance(leaf, DsmError), "split() by type leaves that type"
     return leaf
-
-
-def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
-        from dsm import __version__
-
-        click.echo(f"dsm {__version__}")
-        context.exit()

@@ -44,5 +44,5 @@ def _show(findings: list[Finding]) -> None:
         click.echo(f"{state} {finding.check}: {printable(finding.found)}")
         click.echo(f"      {finding.meaning}")
         for line in ("# as above",) if finding.remedy in told else finding.remedy:
-            click.echo(f"          {line}")
+            click.echo(f"          {printable(line)}")
         told |= {finding.remedy} - {()}

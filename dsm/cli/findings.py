@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dsm.cli.facts import UNLIMITED, Facts
-from dsm.limits import GIB, MIB, REGION_BYTES_MAX, REGIONS_PER_NODE_MAX
+from dsm.limits import MIB, REGION_BYTES_MAX, REGIONS_PER_NODE_MAX
 from dsm.units import format_size
 
 State = Literal["ok", "warn", "bad"]
@@ -79,7 +79,9 @@ def device(facts: Facts) -> Finding:
     if facts.device is None:
         state: State = "ok" if facts.support.mode == "full" else "warn"
         meaning = "The device that lets an ordinary process use userfaultfd in full is not here"
-        return Finding("device", state, f"{name} is missing", meaning, () if state == "ok" else _grant_userfaultfd(facts))
+        return Finding(
+            "device", state, f"{name} is missing", meaning, () if state == "ok" else _grant_userfaultfd(facts)
+        )
     found = f"{name} {facts.device.rights}"
     if facts.device.usable:
         return Finding("device", "ok", found, f"{facts.user} may use userfaultfd in full")
@@ -103,7 +105,7 @@ def memfd(facts: Facts) -> Finding:
     if not facts.memfd_error:
         return Finding("memfd", "ok", "works", "A node can keep regions in memory")
     meaning = "A node daemon cannot run here: it keeps each region in a memfd"
-    remedy = ("# allow the system call memfd_create here (seccomp, SELinux or AppArmor forbid it)",)
+    remedy: tuple[str, ...] = ("# allow the system call memfd_create here (seccomp, SELinux or AppArmor forbid it)",)
     if facts.memfd_noexec == 2:
         remedy = _set_sysctl(facts, "vm.memfd_noexec", 1)
     return Finding("memfd", "bad", facts.memfd_error, meaning, remedy)
@@ -145,7 +147,9 @@ def memory(facts: Facts) -> Finding:
         found += f" (limit of the control group; the machine has {format_size(facts.memory.total)})"
     if available < _MEMORY_SCARCE:
         state: State = "bad" if available < _MEMORY_NONE else "warn"
-        return Finding("memory", state, found, "Hardly a page can be held here", ("ps -eo rss,pid,comm --sort=-rss | head",))
+        return Finding(
+            "memory", state, found, "Hardly a page can be held here", ("ps -eo rss,pid,comm --sort=-rss | head",)
+        )
     promised = _promised(facts)
     if promised > available:
         meaning = f"The node may take {format_size(promised)} more, and then the kernel ends some process"
@@ -231,7 +235,7 @@ CHECKS = (
 def _newer_kernel(facts: Facts) -> tuple[str, ...]:
     known = {
         "ubuntu": "sudo apt-get install --yes linux-generic-hwe-$(. /etc/os-release; echo $VERSION_ID)",
-        "debian": "sudo apt-get install --yes -t $(. /etc/os-release; echo $VERSION_CODENAME)-backports linux-image-amd64",
+        "debian": "sudo apt-get install -yt $(. /etc/os-release; echo $VERSION_CODENAME)-backports linux-image-amd64",
         "fedora": "sudo dnf upgrade --refresh --assumeyes kernel",
         "arch": "sudo pacman -Syu --noconfirm linux",
     }
@@ -264,9 +268,7 @@ def _grant_userfaultfd(facts: Facts) -> tuple[str, ...]:
 
 
 def _set_sysctl(facts: Facts, name: str, value: int) -> tuple[str, ...]:
-    return _on_host(
-        facts, f"sudo sysctl -w {name}={value}", f"echo '{name} = {value}' | sudo tee -a {_SYSCTL_FILE}"
-    )
+    return _on_host(facts, f"sudo sysctl -w {name}={value}", f"echo '{name} = {value}' | sudo tee -a {_SYSCTL_FILE}")
 
 
 def _raise_limit(facts: Facts, name: str, letter: str, allowed: bool, value: str) -> tuple[str, ...]:

@@ -39,10 +39,10 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group over COMMANDS."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command), f"dsm.cli.{entry.module} has the command {cmd_name}"
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for heading in dict.fromkeys(entry.heading for entry in COMMANDS.values()):
             with formatter.section(heading):
                 formatter.write_dl(

@@ -1,9 +1,9 @@
 """Options and types of values that several commands share.
 
-    @socket_option      --socket        which node daemon to talk to
-    @output_option      -o, --output    a table for people or JSON for programs
-    @region_argument    NAME            a region, completed by the shell
-    SIZE  SECONDS  ADDRESS              64KiB, 500ms, 127.0.0.1:4600
+@socket_option      --socket        which node daemon to talk to
+@output_option      -o, --output    a table for people or JSON for programs
+@region_argument    NAME            a region, completed by the shell
+SIZE  SECONDS  ADDRESS              64KiB, 500ms, 127.0.0.1:4600
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SECONDS_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, None: 1.0, "min": 60.0, "h":
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]+):(\d{1,5})")
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
     """Bytes: a number, or text with a unit (64KiB, 2GiB)."""
 
     name = "size"
@@ -45,7 +45,7 @@ class Size(click.ParamType):
         return size
 
 
-class Seconds(click.ParamType):
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
     """Seconds: a number, or text with a unit (500ms, 2s, 1min)."""
 
     name = "time"
@@ -57,7 +57,7 @@ class Seconds(click.ParamType):
         return float(match[1]) * _SECONDS_UNITS[match[2]]
 
 
-class Address(click.ParamType):
+class Address(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
     """HOST:PORT, or [IPv6]:PORT. Port 0 stands for a free one where something listens."""
 
     name = "host:port"
@@ -107,9 +107,10 @@ def connect(socket: str | None, *, timeout: float = CONNECT_SECONDS) -> Client:
     Raises:
         NodeUnavailable: there is none.
     """
-    import dsm.client
+    from dsm.client.sync import connect as connect_to
 
-    return dsm.client.connect(socket, timeout=timeout)
+    # No command needs plain loads and stores, so none needs userfaultfd.
+    return connect_to(socket, timeout=timeout, scoped_only=True)
 
 
 def _complete_region(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -75,6 +75,15 @@ def _options(command: click.Command) -> list[click.Option]:
     return [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
 
 
+class Setting(NamedTuple):
+    """One option of a command."""
+
+    setting: str
+    value: Any
+    variable: str
+    origin: str
+
+
 @click.group()
 def config() -> None:
     """Settings and where they come from."""
@@ -85,18 +94,18 @@ def config() -> None:
 @output_option
 @click.pass_context
 def show(context: click.Context, origin: bool, output: str) -> None:
-    """Show the settings of all commands as they are here and now."""
+    """Show the settings of all commands as they are here and now, and the variable that sets each."""
     from dsm.cli.output import show_json, show_table
 
     rows = list(_settings(context.find_root()))
     if output == "json":
-        show_json({"settings": [dict(zip(("setting", "value", "origin"), row, strict=True)) for row in rows]})
+        show_json({"settings": [row._asdict() for row in rows]})
     else:
-        headers = ("SETTING", "VALUE", "ORIGIN")[: 3 if origin else 2]
-        show_table(headers, [("" if cell is None else cell for cell in row[: len(headers)]) for row in rows])
+        headers = ("SETTING", "VALUE", "VARIABLE", "ORIGIN")[: 4 if origin else 3]
+        show_table(headers, (["" if cell is None else cell for cell in row[: len(headers)]] for row in rows))
 
 
-def _settings(root: click.Context) -> Iterator[tuple[str, Any, str]]:
+def _settings(root: click.Context) -> Iterator[Setting]:
     group = root.command
     assert isinstance(group, click.Group), "the root is the group of all commands"
     for name in group.list_commands(root):
@@ -109,21 +118,17 @@ def _settings(root: click.Context) -> Iterator[tuple[str, Any, str]]:
         with command.make_context(name, [], parent=root, resilient_parsing=True) as context:
             for option in _options(command):
                 if option.expose_value:
-                    yield f"{name}.{option.name}", *_value_and_origin(option, context)
+                    yield _setting(f"{name}.{option.name}", option, context)
 
 
-def _value_and_origin(option: click.Option, context: click.Context) -> tuple[Any, str]:
+def _setting(label: str, option: click.Option, context: click.Context) -> Setting:
     """The value as it was written, so that one which does not parse is shown too."""
     assert option.name is not None, "an option has a name"
+    variable = str(option.envvar or f"{context.auto_envvar_prefix}_{option.name.upper()}")
     match context.get_parameter_source(option.name):
         case ParameterSource.ENVIRONMENT:
-            variable = _variable(option, context)
-            return os.environ.get(variable, ""), variable
+            return Setting(label, os.environ.get(variable, ""), variable, variable)
         case ParameterSource.DEFAULT_MAP:
-            return context.lookup_default(option.name), str(context.find_root().params["config"])
+            return Setting(label, context.lookup_default(option.name), variable, context.find_root().params["config"])
     value = context.params.get(option.name)
-    return value if isinstance(value, str | int | float | None) else str(value), "default"
-
-
-def _variable(option: click.Option, context: click.Context) -> str:
-    return str(option.envvar or f"{context.auto_envvar_prefix}_{option.name}").upper()
+    return Setting(label, value if isinstance(value, str | int | float | None) else str(value), variable, "default")

@@ -17,3 +17,9 @@ Caveats:
 * The library does not reconnect: when the daemon ends, its memory of who holds which page of this process ends with
   it. Close the client and connect again.
 """
+
+from __future__ import annotations
+
+from dsm.client.sync import Client, Region, connect
+
+__all__ = ["Client", "Region", "connect"]

@@ -19,10 +19,8 @@ from dsm.client import fork  # noqa: F401  (registers its hook)
 from dsm.client.aio_transport import AioTransport
 from dsm.client.checks import Lifetime, Mode
 from dsm.client.core import Address
-from dsm.client.faces import ClientFace, RegionFace
+from dsm.client.faces import ClientFace, RegionFace, ViewFace
 from dsm.client.records import PageHolders, RegionDetails, RegionInfo
-from dsm.client.region import RegionCore
-from dsm.client.scopes import Scope
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -59,27 +57,18 @@ class Connecting:
             await self._client.__aexit__(*raised)
 
 
-class AsyncView:
+class AsyncView(ViewFace):
     """A scope as an asynchronous context manager, entered once."""
 
-    def __init__(
-        self, region: RegionCore, offset: int | str, length: int | str | None, write: bool, timeout: float | None
-    ) -> None:
-        self._region = region
-        self._arguments = (offset, length, write, timeout)
-        self._scope: Scope | None = None
-
     async def __aenter__(self) -> memoryview:
-        scope = await self._region.begin(*self._arguments)
-        self._scope = scope
-        assert scope.view is not None, "a scope that has begun has a view"
-        return scope.view
+        self._scope = await self._region.begin(*self._arguments)
+        return self._view()
 
     async def __aexit__(self, kind: object, *_: object) -> None:
-        scope, self._scope = self._scope, None
-        if scope is not None:
+        if self._scope is not None:
             # To the end, also when the task is cancelled meanwhile: a pin that is left behind blocks everybody.
-            await asyncio.shield(self._region.end(scope, failing=kind is not None))
+            await asyncio.shield(self._region.end(self._scope, failing=kind is not None))
+            self._scope = None
 
 
 class AsyncRegion(RegionFace):
@@ -135,7 +124,7 @@ class AsyncClient(ClientFace):
         name: str,
         size: int | str,
         *,
-        page_size: int | str = "64KiB",
+        page_size: int | str | None = None,
         lifetime: Lifetime = "unlink",
         hold: float | None = None,
         mode: Mode = "r+",
@@ -152,7 +141,7 @@ class AsyncClient(ClientFace):
         name: str,
         size: int | str,
         *,
-        page_size: int | str = "64KiB",
+        page_size: int | str | None = None,
         lifetime: Lifetime = "unlink",
         hold: float | None = None,
         mode: Mode = "r+",
@@ -170,7 +159,7 @@ class AsyncClient(ClientFace):
         dtype: DTypeLike | None = None,
         *,
         mode: Mode = "r+",
-        page_size: int | str = "64KiB",
+        page_size: int | str | None = None,
         lifetime: Lifetime = "unlink",
         hold: float | None = None,
     ) -> NDArray[Any]:

@@ -1,8 +1,9 @@
 """NumPy arrays over a region, and dtypes as text.
 
-An array is made over a buffer that holds an export of the mapping, so the mapping can neither be closed nor collected
-while the array or anything derived from it is alive. (`np.ndarray(buffer=mapping)` would keep the object alive and
-still let it be unmapped.)
+Every array and view is made over a root: an array of bytes that holds an export of the mapping. Whatever is derived
+from it, by slicing or by NumPy, keeps the root alive, and while that is so the mapping can neither be closed nor
+collected. (`np.ndarray(buffer=...)` over a memoryview of the mapping itself would keep the mapping's object and still
+let it be unmapped.)
 
 A dtype is stored with a region as the text of NumPy's own description of it, the one in the header of a .npy file.
 Reading it back needs no pickle. What does not come back as it went, or holds pointers, is refused.
@@ -92,7 +93,7 @@ def byte_count(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     return math.prod(shape) * dtype.itemsize
 
 
-def make_root(mapping: Mapping, size: int, writable: bool) -> NDArray[np.uint8]:
-    """Return all bytes of a region as an array that holds an export of the mapping."""
+def make_root(mapping: Mapping, offset: int, length: int, writable: bool) -> NDArray[np.uint8]:
+    """Return bytes of a region as an array that holds an export of the mapping."""
     buffer = memoryview(mapping) if writable else memoryview(mapping).toreadonly()
-    return np.frombuffer(buffer, np.uint8, size)
+    return np.frombuffer(buffer, np.uint8, length, offset)

@@ -88,8 +88,8 @@ class Attachment:
         """Return the view of a scope that the daemon has granted."""
         if self.shutter is not None:
             self.shutter.open(mapping, scope)
-        view, exporter = scope.open_view(mapping)
-        self.lend(exporter, scope)
+        view, root = scope.open_view(mapping)
+        self.lend(root, scope)
         return view
 
     def shut_scope(self, mapping: Mapping, scope: Scope) -> bool:
@@ -129,7 +129,7 @@ class Attachment:
         """The error for a close that comes too early."""
         alive = [str(description) for reference, description in list(self._lent.values()) if reference() is not None]
         more = [f"and {len(alive) - _LISTED_MAX} more"] if len(alive) > _LISTED_MAX else []
-        listed = ", ".join(alive[:_LISTED_MAX] + more) or "views made of region.buf or of a scope"
+        listed = ", ".join(alive[:_LISTED_MAX] + more)
         return ArraysAlive(f"region {self.info.name!r} is still in use by {listed}")
 
     def restart(self) -> None:

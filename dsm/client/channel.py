@@ -34,7 +34,7 @@ from dsm.wire.local import FrameReader, encode, error_from_map
 
 RECEIVE_BYTES = 1 << 16
 _ANCILLARY_BYTES = socket.CMSG_SPACE(LOCAL_DESCRIPTORS_MAX * array.array("i").itemsize)
-_UNDOABLE = frozenset({"attach", "begin", "prefetch"})
+_UNDOABLE = frozenset({"attach", "begin", "create", "open", "prefetch"})
 
 
 @dataclass(slots=True)

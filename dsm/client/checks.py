@@ -10,7 +10,7 @@ import math
 from typing import Literal
 
 from dsm.errors import InvalidArgument
-from dsm.limits import NAME_CHARS_MAX, PAGE_BYTES_MAX, PAGE_BYTES_MIN, REGION_BYTES_MAX
+from dsm.limits import NAME_CHARS_MAX, PAGE_BYTES_MAX, PAGE_BYTES_MIN, REGION_BYTES_MAX, SCOPE_SECONDS_MAX
 from dsm.units import format_size, parse_size
 
 Mode = Literal["r", "r+"]
@@ -77,7 +77,7 @@ def seconds(value: object, what: str, most: float = math.inf) -> float:
 
 def timeout(value: float | None, default: float) -> float:
     """Return the seconds to wait: `default` for None, since nothing here waits for ever."""
-    return default if value is None else seconds(value, "timeout")
+    return default if value is None else seconds(value, "timeout", SCOPE_SECONDS_MAX)
 
 
 def byte_range(offset: object, length: object, size: int, region: str) -> tuple[int, int]:

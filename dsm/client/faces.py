@@ -7,11 +7,31 @@ from typing import TYPE_CHECKING, Any
 from dsm.client.core import ClientCore
 from dsm.client.records import RegionInfo
 from dsm.client.region import RegionCore
+from dsm.client.scopes import Scope
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from dsm.client.arrays import Shape
+
+
+class ViewFace:
+    """A scope as a context manager, entered once."""
+
+    def __init__(
+        self, region: RegionCore, offset: int | str, length: int | str | None, write: bool, timeout: float | None
+    ) -> None:
+        self._region = region
+        self._arguments = (offset, length, write, timeout)
+        self._scope: Scope | None = None
+
+    def _view(self) -> memoryview:
+        assert self._scope is not None and self._scope.view is not None, "a scope that has begun has a view"
+        return self._scope.view
+
+    def __del__(self) -> None:
+        if self._scope is not None:  # entered by hand, or interrupted on the way out
+            self._region.drop(self._scope)
 
 
 class RegionFace:

@@ -79,13 +79,14 @@ class PageHolders:
     owner: str | None
     sharers: tuple[str, ...]
     version: int
+    lost: bool
 
     @classmethod
     def decode(cls, row: object) -> Self:
         """Return the record in a row of a daemon's reply."""
         match row:
-            case [int(first), int(count), str() | None as owner, [*sharers], int(version)]:
-                return cls(first, count, owner, tuple(map(str, sharers)), version)
+            case [int(first), int(count), str() | None as owner, [*sharers], int(version), bool(lost)]:
+                return cls(first, count, owner, tuple(map(str, sharers)), version, lost)
         raise ProtocolError(f"the node daemon tells who has pages by {row!r:.200}")
 
 

@@ -53,16 +53,11 @@ class RegionCore:
     @property
     def buf(self) -> memoryview:
         """All bytes, for plain loads and stores."""
-        mapping = self._transparent()
-        view = memoryview(mapping)[: self.info.size]
-        if self.mode == "r":
-            view = view.toreadonly()
-        self._attachment.lend(view, "region.buf")
-        return view
+        return memoryview(self._root("region.buf"))
 
     def ndarray(self, shape: Shape | None, dtype: DTypeLike | None, offset: object) -> NDArray[Any]:
         """A NumPy array over the bytes from `offset` on."""
-        mapping = self._transparent()
+        self._transparent()
         import numpy as np
 
         from dsm.client import arrays
@@ -72,9 +67,17 @@ class RegionCore:
         if (needed := arrays.byte_count(extents, kind)) > most:
             what = f"an array of shape {extents} and dtype {kind} at offset {start:,}"
             raise InvalidArgument(f"{what} has {needed:,} bytes, and region {self.info.name!r} only {most:,} there")
-        root = arrays.make_root(mapping, self.info.size, self.mode == "r+")
-        self._attachment.lend(root, f"an array of shape {extents} and dtype {kind} at offset {start:,}")
+        root = self._root(f"an array of shape {extents} and dtype {kind} at offset {start:,}")
         return np.ndarray(extents, kind, root, start)
+
+    def _root(self, description: str) -> Any:
+        """All bytes as an array, which everything derived from it keeps alive, and which keeps the mapping."""
+        mapping = self._transparent()
+        from dsm.client import arrays
+
+        root = arrays.make_root(mapping, 0, self.info.size, self.mode == "r+")
+        self._attachment.lend(root, description)
+        return root
 
     def _form(self, shape: Shape | None, dtype: DTypeLike | None, most: int) -> tuple[tuple[int, ...], Any]:
         """The shape and dtype that are meant: those given, else those stored with the region, else all as bytes."""
@@ -92,16 +95,22 @@ class RegionCore:
 
     async def begin(self, offset: object, length: object, write: bool, wait: float | None) -> Scope:
         """Take and pin bytes; `end()` gives them back."""
+        from dsm.client import arrays  # noqa: F401  (NumPy, for the view: not while the pages are pinned)
+
         attachment = self._attached()
         self._check_mode(write, "region.write()")
         start, count = checks.byte_range(offset, length, self.info.size, self.info.name)
         seconds = checks.timeout(wait, SCOPE_SECONDS_DEFAULT)
         generation = self.core.generation
         reply = await self._operate("begin", seconds, offset=start, length=count, write=write, timeout=seconds)
-        scope = Scope(decode_number(reply, "scope"), generation, start, count, write)
-        if self.closed:  # by another thread, with which its scopes ended
-            raise self._closed_error()
-        attachment.open_scope(self._mapping, scope)
+        try:
+            scope = Scope(decode_number(reply, "scope"), generation, start, count, write)
+            if self.closed:  # by another thread, with which its scopes ended
+                raise self._closed_error()
+            attachment.open_scope(self._mapping, scope)
+        except BaseException:  # Ctrl-C for one
+            self.core.transport.post("end", **reply)
+            raise
         return scope
 
     async def end(self, scope: Scope, *, failing: bool) -> None:
@@ -122,6 +131,12 @@ class RegionCore:
         if not ended and not failing:
             message = f"of {scope} of region {self.info.name!r} a slice or array is still alive after the block"
             raise ArraysAlive(message, remedy="Delete it within the block, or copy what has to stay")
+
+    def drop(self, scope: Scope) -> None:
+        """Give back a scope whose block was not left properly. In a finalizer, so nothing here waits."""
+        if scope.generation == self.core.generation and not self.closed:
+            self._attachment.shut_scope(self._mapping, scope)
+            self.core.transport.post("end", scope=scope.number)
 
     async def prefetch(self, offset: object, length: object, write: bool, wait: float | None) -> None:
         self._attached()

@@ -5,8 +5,8 @@ no userfaultfd the protection of the pages, which have no access outside scopes.
 grant and shut before its pin is given back, so it is never open without one.
 
 How a view ends: a memoryview can be released, after which any use is a ValueError. What was made of it meanwhile, a
-slice or `np.frombuffer(view)`, lives on; it shows by the exporter under the view, an array that should have died with
-it. Caveat: `np.ndarray(shape, dtype, buffer=view)` holds neither, so it is not noticed. Use `np.frombuffer`.
+slice or an array, lives on and would be used without a pin. It keeps the root of the view alive (see `arrays`), which
+should have died with the view, so it is noticed.
 """
 
 from __future__ import annotations
@@ -32,29 +32,28 @@ class Scope:
         self.length = length
         self.write = write
         self.view: memoryview | None = None
-        self._exporter: weakref.ref[Any] | None = None
+        self._root: weakref.ref[Any] | None = None
 
     def __str__(self) -> str:
         kind = "write" if self.write else "read"
         return f"the view of a {kind} scope over bytes {self.offset:,} to {self.offset + self.length - 1:,}"
 
     def open_view(self, mapping: Mapping) -> tuple[memoryview, object]:
-        """Return the view over exactly these bytes, and the exporter under it."""
-        import numpy as np
+        """Return the view over exactly these bytes, and the root under it."""
+        from dsm.client.arrays import make_root
 
-        exporter: Any = np.frombuffer(mapping, "u1", self.length, self.offset)
-        self._exporter = weakref.ref(exporter)
-        view = memoryview(exporter)
-        self.view = view if self.write else view.toreadonly()
-        return self.view, exporter
+        root: Any = make_root(mapping, self.offset, self.length, self.write)
+        self._root = weakref.ref(root)
+        self.view = memoryview(root)
+        return self.view, root
 
     def release(self) -> bool:
         """End the view. False if something that was made of it is still alive."""
         view, self.view = self.view, None
         if view is not None:
-            with contextlib.suppress(BufferError):  # it has an export of its own; that shows by the exporter
+            with contextlib.suppress(BufferError):  # it has an export of its own, and so the root is alive
                 view.release()
-        return self._exporter is None or self._exporter() is None
+        return self._root is None or self._root() is None
 
 
 class Shutter:
@@ -76,6 +75,8 @@ class Shutter:
     def shut(self, mapping: Mapping, scope: Scope) -> None:
         """Take it away again from the pages that no other scope of this process has."""
         with self._lock:
+            if scope not in self._open:
+                return  # shut already, by an exit that was interrupted later
             self._open.remove(scope)
             for first, stop in uncovered(*self._pages(scope), map(self._pages, self._open)):
                 mapping.protect(first, stop - first, PROTECTION_NONE)

@@ -5,6 +5,9 @@ harmless: nothing is lost, and the call is abandoned. Between `recvmsg` and the 
 bytes of the stream and with them the connection, and the regions of a notebook with it. So while a call is under way
 SIGINT has a handler that only takes a note, except where `wait()` says that it may go through.
 
+One interrupt at any moment is safe so. A second one within the microseconds in which the first is dealt with may leave
+a scope to its deadline or to garbage collection.
+
 Only the main thread of a process gets KeyboardInterrupt; elsewhere this does nothing. Handlers that were not set from
 Python raise nothing and are left alone.
 """
@@ -58,4 +61,6 @@ class Shield:
     def _pass_on(self) -> None:
         if self._noted is not None and self._previous is not None:
             noted, self._noted = self._noted, None
+            was_open, self._open = self._open, False  # what is done about this one is not to be interrupted by another
             self._previous(*noted)
+            self._open = was_open

@@ -17,10 +17,8 @@ from dsm.client import core as client_core
 from dsm.client import fork  # noqa: F401  (registers its hook)
 from dsm.client.checks import Lifetime, Mode
 from dsm.client.core import ClientCore
-from dsm.client.faces import ClientFace, RegionFace
+from dsm.client.faces import ClientFace, RegionFace, ViewFace
 from dsm.client.records import PageHolders, RegionDetails, RegionInfo
-from dsm.client.region import RegionCore
-from dsm.client.scopes import Scope
 from dsm.client.transport import SyncTransport, run
 
 if TYPE_CHECKING:
@@ -49,26 +47,17 @@ def connect(
     return Client(run(client_core.connect(address, timeout, scoped_only, SyncTransport)))
 
 
-class View:
+class View(ViewFace):
     """A scope as a context manager, entered once: `with region.write(0, 4096) as view`."""
 
-    def __init__(
-        self, region: RegionCore, offset: int | str, length: int | str | None, write: bool, timeout: float | None
-    ) -> None:
-        self._region = region
-        self._arguments = (offset, length, write, timeout)
-        self._scope: Scope | None = None
-
     def __enter__(self) -> memoryview:
-        scope = run(self._region.begin(*self._arguments))
-        self._scope = scope
-        assert scope.view is not None, "a scope that has begun has a view"
-        return scope.view
+        self._scope = run(self._region.begin(*self._arguments))
+        return self._view()
 
     def __exit__(self, kind: object, *_: object) -> None:
-        scope, self._scope = self._scope, None
-        if scope is not None:
-            run(self._region.end(scope, failing=kind is not None))
+        if self._scope is not None:
+            run(self._region.end(self._scope, failing=kind is not None))
+            self._scope = None
 
 
 class Region(RegionFace):
@@ -153,7 +142,7 @@ class Client(ClientFace):
         name: str,
         size: int | str,
         *,
-        page_size: int | str = "64KiB",
+        page_size: int | str | None = None,
         lifetime: Lifetime = "unlink",
         hold: float | None = None,
         mode: Mode = "r+",
@@ -163,7 +152,7 @@ class Client(ClientFace):
         Args:
             name: 1 to 255 characters without NUL and "/"; a leading "/" is dropped.
             size: bytes, or text like "4GiB". Memory is taken only for pages that are touched.
-            page_size: what moves between hosts as one: 4 KiB to 2 MiB, a power of two.
+            page_size: what moves between hosts as one: 4 KiB to 2 MiB, a power of two; 64 KiB by default.
             lifetime: until "unlink" (as in POSIX), "last-detach" (as in System V after IPC_RMID), or while the
                 "creator", this client, is connected.
             hold: seconds for which a page stays with who got it, so that it makes progress.
@@ -188,7 +177,7 @@ class Client(ClientFace):
         name: str,
         size: int | str,
         *,
-        page_size: int | str = "64KiB",
+        page_size: int | str | None = None,
         lifetime: Lifetime = "unlink",
         hold: float | None = None,
         mode: Mode = "r+",
@@ -196,7 +185,7 @@ class Client(ClientFace):
         """Attach the region, creating it first if it does not exist; `region.created` tells.
 
         Raises:
-            InvalidArgument: it exists with another size. Other options of a region that exists stay as they are.
+            InvalidArgument: it exists with another size or page size. Its lifetime and hold stay as they are.
         """
         return Region(
             run(
@@ -213,7 +202,7 @@ class Client(ClientFace):
         dtype: DTypeLike | None = None,
         *,
         mode: Mode = "r+",
-        page_size: int | str = "64KiB",
+        page_size: int | str | None = None,
         lifetime: Lifetime = "unlink",
         hold: float | None = None,
     ) -> NDArray[Any]:

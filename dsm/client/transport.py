@@ -30,6 +30,8 @@ from dsm.limits import CALL_SECONDS, LOCAL_REPLY_GRACE_SECONDS
 
 T = TypeVar("T")
 
+_ROOM_SECONDS = 0.1  # how soon a thread that waits for room in the socket notices that the lead is free
+
 
 class Transport(Protocol):
     """How the library calls its node daemon."""
@@ -105,25 +107,24 @@ class SyncTransport:
             with Shield() as shield:
                 call = self.channel.start(op, arguments, fds, waiter)
                 self._finish(call, waiter, time.monotonic() + waited, shield)
-            if waiter.outcome is None:
-                raise hang(self.channel, op, waited)
+            if isinstance(waiter.outcome, Reply):
+                return waiter.outcome.value, waiter.outcome.fds
+            raise waiter.outcome or hang(self.channel, op, waited)
         except BaseException:
             if call is not None:
                 self._abandon(call, waiter)
             raise
-        if isinstance(waiter.outcome, Reply):
-            return waiter.outcome.value, waiter.outcome.fds
-        raise waiter.outcome
 
     def post(self, op: str, **arguments: object) -> None:
-        self.channel.post(op, **arguments)
+        with Shield():
+            self.channel.post(op, **arguments)
 
     def close(self, reason: DsmError) -> None:
         self.channel.fail(reason)
 
     def _finish(self, call: Call, waiter: _SyncWaiter, deadline: float, shield: Shield) -> None:
         try:
-            self._send(call, deadline, shield)
+            self.channel.pump()
             while waiter.outcome is None and (left := deadline - time.monotonic()) > 0:
                 if self._lead.acquire(blocking=False):
                     try:
@@ -132,6 +133,8 @@ class SyncTransport:
                     finally:
                         self._leader = None
                         self._lead.release()
+                elif not call.sent:
+                    self._send(shield, min(left, _ROOM_SECONDS))
                 else:
                     shield.wait(waiter.awake.wait, left)
                     waiter.awake.clear()
@@ -139,16 +142,18 @@ class SyncTransport:
             waiter.leaving = True
             self._hand_over()
 
-    def _send(self, call: Call, deadline: float, shield: Shield) -> None:
+    def _send(self, shield: Shield, seconds: float) -> None:
+        """Wait for room in the socket, while another thread reads."""
+        room = select.poll()
+        room.register(self.channel.fileno(), select.POLLOUT)
+        shield.wait(room.poll, seconds * 1000)
         self.channel.pump()
-        while not call.sent and self.channel.broken is None and (left := deadline - time.monotonic()) > 0:
-            room = select.poll()
-            room.register(self.channel.fileno(), select.POLLOUT)
-            shield.wait(room.poll, left * 1000)
-            self.channel.pump()
 
     def _read(self, waiter: _SyncWaiter, deadline: float, shield: Shield) -> None:
         while waiter.outcome is None and (left := deadline - time.monotonic()) > 0:
+            # A daemon whose replies are not read may stop to read requests, so never wait for room alone.
+            wanted = select.POLLIN | select.POLLOUT if self.channel.unsent else select.POLLIN
+            self._arrivals.modify(self.channel.fileno(), wanted)
             if shield.wait(self._arrivals.poll, left * 1000):
                 self.channel.receive()
                 self.channel.pump()
@@ -160,9 +165,12 @@ class SyncTransport:
                 return
 
     def _abandon(self, call: Call, waiter: _SyncWaiter) -> None:
-        self.channel.abandon(call)
-        if isinstance(waiter.outcome, Reply):
-            close_all(waiter.outcome.fds)
+        if isinstance(waiter.outcome, DsmError):
+            return
+        with Shield():
+            self.channel.abandon(call)
+            if waiter.outcome is not None:
+                close_all(waiter.outcome.fds)
 
     def _refuse_to_nest(self, op: str) -> None:
         if self._leader == threading.get_ident():

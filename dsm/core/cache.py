@@ -35,21 +35,7 @@ from dsm.core.events import (
     Unpinned,
     Wanted,
 )
-from dsm.core.messages import (
-    Ack,
-    Adopt,
-    Data,
-    Done,
-    Fetch,
-    GetM,
-    GetS,
-    Grant,
-    Inv,
-    Lost,
-    Put,
-    PutAck,
-    Release,
-)
+from dsm.core.messages import Ack, Adopt, Data, Done, Fetch, GetM, GetS, Grant, Inv, Lost, Put, PutAck, Release
 from dsm.core.types import Pin, RequestId, Source, State
 from dsm.errors import ProtocolError
 
@@ -100,6 +86,8 @@ def step(page: CachePage, event: Event) -> Outcome:
             return replace(page, state=State.O), (Protect(), *_supply(page, fetch))
         case State.O, Received(message=Fetch() as fetch):
             return page, _supply(page, fetch)
+        case _, Received(message=Inv(to=int() as to) as inv) if page.retained and page.retained.request == inv.request:
+            return page, (Supply(to, page.retained), Send(Ack(inv.request)))  # the first transfer broke
         case (State.S | State.O | State.M, Received(message=Inv())) if page.held or page.pin is not Pin.NONE:
             return _defer(page, event.message)
         case _, Received(message=Inv() as inv):
@@ -115,9 +103,9 @@ def step(page: CachePage, event: Event) -> Outcome:
         case _, Wanted() if page.pending or page.state.allows(event.write):
             return page, ()
         case _, Wanted(write=write, request=request):
-            return _ask(replace(page, pending=Pending(request, write)))
+            return _ask(page, Pending(request, write))
         case _, TransferBroken():
-            return _ask(page) if page.pending and page.pending.arrived is None else (page, ())
+            return _ask(page, page.pending) if page.pending and page.pending.arrived is None else (page, ())
         case _, Pinned(write=write) if can_pin(page, write) and page.pin is Pin.NONE:
             return replace(page, pin=Pin.WRITE if write else Pin.READ), ()
         case (State.S | State.O | State.M, Unpinned()) if page.pin is not Pin.NONE:
@@ -152,24 +140,20 @@ def evictable(page: CachePage) -> bool:
     return quiet and page.pin is Pin.NONE and not page.held and page.state in (State.S, State.O)
 
 
-def _ask(page: CachePage) -> Outcome:
-    pending = page.pending
-    assert pending is not None
-    if pending.write:
-        held = page.version if page.state.readable else None
-        return page, (Send(GetM(pending.request, held)),)
-    return page, (Send(GetS(pending.request)),)
+def _ask(page: CachePage, pending: Pending) -> Outcome:
+    held = page.version if page.state.readable else None
+    message = GetM(pending.request, held) if pending.write else GetS(pending.request)
+    return replace(page, pending=pending), (Send(message),)
 
 
 def _data(page: CachePage, data: Data) -> Outcome:
-    if not expects(page, data):
-        return page, ()  # a late copy of a transfer that was started again, or of a request given up
     pending = page.pending
-    assert pending is not None
+    if pending is None or not expects(page, data):
+        return page, ()  # a late copy of a transfer that was started again, or of a request given up
     if pending.write != data.write:
         raise ProtocolError(f"{data} does not answer {page}")
     if data.grants or pending.granted:
-        return _complete(page, data.write, data.version)
+        return _complete(page, pending, data.version)
     return replace(page, pending=replace(pending, arrived=data.version)), ()
 
 
@@ -181,15 +165,13 @@ def _grant(page: CachePage, grant: Grant) -> Outcome:
         raise ProtocolError(f"{grant} does not answer {page}")
     if grant.source is Source.SENT and pending.arrived is None:
         return replace(page, pending=replace(pending, granted=True)), ()
-    page, effects = _complete(page, grant.write, grant.version)
+    page, effects = _complete(page, pending, grant.version)
     return page, (Zero(), *effects) if grant.source is Source.ZERO else effects
 
 
-def _complete(page: CachePage, write: bool, version: int) -> Outcome:
-    assert page.pending is not None
-    done = Done(page.pending.request, ok=True)
-    page = replace(page, state=State.M if write else State.S, version=version, pending=None, held=True)
-    return page, (Hold(), Send(done))
+def _complete(page: CachePage, pending: Pending, version: int) -> Outcome:
+    page = replace(page, state=State.M if pending.write else State.S, version=version, pending=None, held=True)
+    return page, (Hold(), Send(Done(pending.request, ok=True)))
 
 
 def _lost(page: CachePage, request: RequestId) -> Outcome:
@@ -229,8 +211,6 @@ def _invalidate(page: CachePage, inv: Inv) -> Outcome:
             data = Data(inv.request, page.version + 1, write=True, grants=inv.grants)
             stable = (Protect(),) if state is State.M else ()
             return replace(gone, retained=data), (*stable, Retain(), Drop(), Supply(to, data), ack)
-        case State.I, to if to is not None and page.retained and page.retained.request == inv.request:
-            return page, (Supply(to, page.retained), ack)  # the first transfer broke
     raise ProtocolError(f"{inv} at {page}: home is wrong about the owner")
 
 

@@ -25,7 +25,12 @@ class SendTo:
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """Send the page's bytes to another node: the retained ones if there are any, else those in memory."""
+    """Send the page's bytes to another node: the retained ones if there are any, else those in memory.
+
+    Those in memory may be read when they leave: they stay as they are until the request that they answer is over. Two
+    events cut that short, and what has not left by then must not leave any more: the end of the own session, since the
+    memory is given back, and news that the receiver's session has ended, since nobody waits for it any longer.
+    """
 
     to: NodeId
     data: Data

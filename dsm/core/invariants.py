@@ -3,6 +3,7 @@
     single writer       where a node may write, no other node may even read      (SWMR, Primer section 2.3)
     latest value        every readable copy has the latest version               (data-value invariant, ibid.)
     one owner           at most one node is answerable for the bytes, beside those that wait to be told they are not
+    scope               a pinned page is there, and allows what it was pinned for
     agreement           with nothing under way, home knows the owner, its version, and a superset of the readers
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 
 from dsm.core.cache import CachePage
 from dsm.core.home import HomePage
-from dsm.core.types import NodeId, State
+from dsm.core.types import NodeId, Pin, State
 
 
 def always(caches: Mapping[NodeId, CachePage], latest: int) -> list[str]:
@@ -25,6 +26,9 @@ def always(caches: Mapping[NodeId, CachePage], latest: int) -> list[str]:
         broken.append(f"single writer: node {writers[0]} may write while {sorted(readers)} may read")
     if len(owners) > 1:
         broken.append(f"one owner: nodes {sorted(owners)} all own the page")
+    for node, page in sorted(caches.items()):
+        if page.pin is not Pin.NONE and not page.state.allows(page.pin is Pin.WRITE):
+            broken.append(f"scope: node {node} lost the page while it was pinned for {page.pin.name}")
     for node, page in sorted(readers.items()):
         if page.version != latest:
             broken.append(f"latest value: node {node} may read version {page.version}, the latest is {latest}")
@@ -43,6 +47,8 @@ def when_quiet(home: HomePage, caches: Mapping[NodeId, CachePage]) -> list[str]:
             broken.append(f"agreement: home thinks node {node} owns the page, which is {page.state.name} there")
         if page.state is State.S and node not in home.sharers:
             broken.append(f"agreement: home does not know that node {node} reads the page")
+        if home.lost and page.state.readable:
+            broken.append(f"agreement: home thinks the page is lost, node {node} may read it")
         if page.retained is not None:
             broken.append(f"agreement: node {node} still retains {page.retained}")
     return broken

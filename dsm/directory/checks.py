@@ -52,7 +52,7 @@ def with_defaults(request: RegionRequest) -> tuple[int, float]:
 
 
 def same_region(info: RegionInfo, request: RegionRequest) -> None:
-    """Refuse to open an existing region as something that it is not. Lifetime and hold time are the creator's to say."""
+    """Refuse to open a region as something that it is not. Lifetime and hold time are its creator's to say."""
     for what in ("size", "page_size", "shape", "dtype"):
         wanted, real = getattr(request, what), getattr(info, what)
         if wanted is not None and wanted != real:

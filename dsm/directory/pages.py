@@ -7,7 +7,7 @@ pages costs a handful of steps, and pages in the same hands share one record in 
 A page without a record has the table's default: never used, or, in a region that may have been written in an earlier
 life of the directory, lost. It is never taken for zeros.
 
-Caveat: the end of a session goes over every touched page of the regions in which its node ever asked for one, at some
+Caveat: the end of a session goes over every touched page of the regions in which its node ever asked for one, up to a
 million pages a second, and everything else waits for that.
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from dsm.core.effects import SendTo
 from dsm.core.events import SessionEnded
-from dsm.core.home import HomePage, step
+from dsm.core.home import HomePage, Outcome, step
 from dsm.core.messages import FromHome, Grant, Inv, ToHome
 from dsm.core.types import NodeId, RegionId
 from dsm.errors import ProtocolError
@@ -31,6 +31,7 @@ Send = Callable[[NodeId, RegionId, int, int, FromHome], None]
 
 UNTOUCHED = HomePage()
 UNREPORTED = HomePage(lost=True)
+NOWHERE = HomePage(version=-1)
 
 
 @dataclass(slots=True)
@@ -117,11 +118,13 @@ class Pages:
                 table.nodes.remove(node)
 
     def _end_in(self, table: Table, node: NodeId) -> None:
-        records = list(table.records.items())  # also keeps every record alive, so that its id stays its own
-        outcomes = {id(record): (record, *step(record, node, SessionEnded())) for _, record in records}
-        for page, record in records:
-            _, after, effects = outcomes[id(record)]
-            if after is not record or effects:
+        outcomes: dict[HomePage, Outcome] = {}  # most pages are in few hands, so most records are equal
+        for page, record in list(table.records.items()):
+            outcome = outcomes.get(record)
+            if outcome is None:
+                outcome = outcomes[record] = step(record, node, SessionEnded())
+            after, effects = outcome
+            if after is not record:
                 self._publish(table, range(page, page + 1), record, after, effects)
 
     def counts(self, region: RegionId) -> PageCounts:
@@ -162,26 +165,26 @@ def _end_of_stretch(table: Table, record: HomePage, first: int, end: int) -> int
 
 
 def _stretches(table: Table, first: int, end: int) -> Iterator[tuple[range, HomePage]]:
-    """Yield pages in the same hands, ascending. Never-used pages are left out, unreported ones are not."""
-    start = at = first
-    current: HomePage | None = None
+    """Yield pages in the same hands, ascending; pages that nobody has ever held are left out."""
+    start, current = first, table.default
+    for page, record in _changes(table, first, end):
+        if not _same_hands(current, record):
+            if start < page and not _same_hands(current, UNTOUCHED):
+                yield range(start, page), current
+            start, current = page, record
+
+
+def _changes(table: Table, first: int, end: int) -> Iterator[tuple[int, HomePage]]:
+    """Yield where another record may begin, and which; at the end one that is like no other."""
+    at = first
     for page in _touched(table, first, end):
-        record = table.records[page]
-        if page > at:
-            yield from _stretch(current, start, at)
-            yield from _stretch(table.default, at, page)
-            start, current = page, record
-        elif current is None or not _same_hands(current, record):
-            yield from _stretch(current, start, page)
-            start, current = page, record
+        if at < page:
+            yield at, table.default
+        yield page, table.records[page]
         at = page + 1
-    yield from _stretch(current, start, at)
-    yield from _stretch(table.default, at, end)
-
-
-def _stretch(record: HomePage | None, start: int, end: int) -> Iterator[tuple[range, HomePage]]:
-    if record is not None and record is not UNTOUCHED and start < end:
-        yield range(start, end), record
+    if at < end:
+        yield at, table.default
+    yield end, NOWHERE
 
 
 def _same_hands(one: HomePage, other: HomePage) -> bool:

@@ -12,7 +12,7 @@ import grpc
 from dsm.directory.service import Regions, Sessions
 from dsm.directory.state import Directory
 from dsm.directory.store import Store
-from dsm.errors import InvalidArgument
+from dsm.errors import DirectoryUnavailable, InvalidArgument
 from dsm.limits import RECOVERY_SECONDS, STOP_SECONDS
 from dsm.wire import rpc
 
@@ -55,11 +55,18 @@ async def _serve(options: DirectoryOptions, directory: Directory, ready: Callabl
         ready(address)
         # Afterwards there is nothing to do but to answer.
         await asyncio.sleep(RECOVERY_SECONDS)
-        directory.sweep()
+        _sweep(directory)
         await server.wait_for_termination()
     finally:
         directory.stop()
         await server.stop(STOP_SECONDS / 2)
+
+
+def _sweep(directory: Directory) -> None:
+    try:
+        directory.sweep()
+    except DirectoryUnavailable as error:
+        log.error("regions that nobody claimed are kept until the next start: %s", error)  # noqa: TRY400
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> str:

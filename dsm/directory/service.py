@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
 
 from dsm.core.types import RegionId
 from dsm.directory.state import Directory
@@ -14,8 +14,8 @@ from dsm.errors import DsmError, InvalidArgument, LimitExceeded, ProtocolError
 from dsm.limits import HELLO_SECONDS, REGION_INFOS_PER_REPLY, SESSIONS_MAX
 from dsm.wire import directory as wire
 from dsm.wire.failures import abort
-from dsm.wire.generated import directory_pb2 as pb
 from dsm.wire.rpc import EOF, Context, SessionContext
+from dsm.wire.rpc import directory_pb2 as pb
 from dsm.wire.session import Hello, ToHomeMessage, decode_to_home
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ Reply = TypeVar("Reply")
 
 def _answered(
     handler: Callable[[Service, Request], Reply],
-) -> Callable[[Service, Request, Context], Awaitable[Reply]]:
+) -> Callable[[Service, Request, Context], Coroutine[Any, Any, Reply]]:
     """Make a coroutine for gRPC of a method that raises our errors."""
 
     @functools.wraps(handler)

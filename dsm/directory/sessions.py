@@ -14,6 +14,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
+import grpc
+
 from dsm.core.membership import Member
 from dsm.core.messages import FromHome, ToHome
 from dsm.core.types import RegionId
@@ -106,7 +108,10 @@ class Session:
             await self._wake.wait()
             self._wake.clear()
             for message in self._take():
-                await context.write(message)
+                try:
+                    await context.write(message)
+                except grpc.aio.InternalError:
+                    return  # the connection is gone; gRPC is about to cancel the call, and with it this session
 
     def _take(self) -> Iterator[FromHomeMessage]:
         waiting, self._waiting, self._size = self._waiting, [], 0

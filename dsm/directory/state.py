@@ -149,8 +149,8 @@ class Directory:
 
     def unlink(self, caller: Caller, target: str | RegionId) -> None:
         self._check(caller)
-        named = isinstance(target, str)
-        self._regions.unlink(self._regions.named(target) if named else self._regions.numbered(target))
+        find = self._regions
+        self._regions.unlink(find.named(target) if isinstance(target, str) else find.numbered(target))
 
     def regions(self) -> list[RegionInfo]:
         return self._regions.infos()

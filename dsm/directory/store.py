@@ -27,7 +27,7 @@ SCHEMA_VERSION = 1
 APPLICATION_ID = 0x64736D31  # "dsm1"; tells our file from other SQLite files
 LOCK_SECONDS = 1.0  # a directory that is being replaced may still be closing the file
 
-_SCHEMA = f"""
+_SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE nodes (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
@@ -47,8 +47,6 @@ CREATE TABLE regions (
 );
 CREATE UNIQUE INDEX names ON regions (name) WHERE NOT unlinked;
 INSERT INTO meta VALUES ('epoch', 0);
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
 
@@ -105,6 +103,9 @@ class Store:
         if not tables:
             self._database.executescript(_SCHEMA)
             execute("INSERT INTO meta VALUES ('cluster', ?)", (str(uuid.uuid4()),))
+            # Last, so that a store half made is refused.
+            execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
         self._database.close()

@@ -3,6 +3,7 @@
     daemon      starts and stops everything below
     region      what the node knows of one region; steps `core.cache` and carries out its effects
     attachment  one process's mapping of one region: its faults, what is mapped there
+    waiting     processes that are stopped at a page
     scopes      scoped accesses of this host's processes, page by page
     budget      the memory limit, and what is evicted to keep it
     session     the stream to the directory

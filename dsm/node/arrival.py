@@ -42,7 +42,13 @@ class Arrival:
     def complete(self) -> None:
         if self.region is not None:
             self.region.landed(self)
+        self._let_go()
 
     def broken(self) -> None:
+        self._let_go()
         if self.region is not None:
             self.region.landing_failed(self)
+
+    def _let_go(self) -> None:
+        """A region cannot be closed while something points into its memory."""
+        self.place = memoryview(b"")

@@ -6,16 +6,24 @@ unmap a page), so a fault is always answered with a map, whatever this record sa
 
 A process without userfaultfd attaches with no descriptor: nothing faults, nothing is mapped by the daemon, and it
 touches pages only within scopes, which pins guard.
+
+The descriptor stays open until the node detaches the process, also when the kernel says that the process has unmapped
+the region: the event loop watches it until then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from itertools import groupby
 
 from dsm.limits import READ_AHEAD_BYTES_MAX
 from dsm.memory.faults import Detached, Fault, FaultKind, FaultSource
+
+log = logging.getLogger(__name__)
 
 
 class ReadAhead:
@@ -47,17 +55,20 @@ class Attachment:
         self._source = source
         self._writable: dict[int, bool] = {}
         """What is mapped, and whether for writing too."""
-        self.closed = False
+        self._gone = False
+        """The process has unmapped the region or ended, or has mapped something that cannot be served."""
 
     def fileno(self) -> int | None:
         return None if self._source is None else self._source.fileno()
 
+    @property
+    def blind(self) -> bool:
+        """Whether its accesses cannot be stopped, because the process has no userfaultfd."""
+        return self._source is None
+
     def read_faults(self) -> list[Fault]:
-        try:
-            return [] if self._source is None or self.closed else self._source.read()
-        except Detached:
-            self.close()
-            return []
+        faults = [] if self._source is None else self._source.read()
+        return [] if self._gone else faults
 
     def resolve(self, fault: Fault, index: int, writable: bool) -> None:
         """Answer a fault on a page that is present, whatever is believed to be mapped there."""
@@ -75,14 +86,29 @@ class Attachment:
             self._map(pages[0], len(pages), write, mapped)
 
     def _map(self, first: int, count: int, writable: bool, mapped: bool) -> None:
-        if self._source is None or self.closed:
+        if self._source is None:
             return
         change = self._source.unprotect if mapped else partial(self._source.map, writable=writable)
+        if self._changed(change, first, count):
+            self._writable.update(dict.fromkeys(range(first, first + count), writable))
+
+    def _changed(self, change: Callable[[int, int], None], first: int, count: int) -> bool:
+        """Change the process's mapping. Return whether that worked; never raises, since it is the process's fault."""
+        if self._gone:
+            return False
         try:
             change(first * self.page_size, count * self.page_size)
         except Detached:
-            return self.close()
-        self._writable.update(dict.fromkeys(range(first, first + count), writable))
+            self._gone = True
+        except OSError as error:
+            log.warning("pid %d: page %d of its region cannot be served: %s", self.pid, first, error.strerror)
+            if error.errno == errno.EFAULT:  # somebody who has the memfd punched a hole into it
+                self.poison(first, count)
+            else:
+                self._gone = True
+        else:
+            return True
+        return False
 
     def _has(self, index: int, write: bool) -> bool:
         mapped = self._writable.get(index)
@@ -90,26 +116,18 @@ class Attachment:
 
     def protect(self, index: int) -> None:
         """Take write access to a page away."""
-        if self._source is None or self.closed or not self._writable.get(index):
-            return
-        try:
-            self._source.protect(index * self.page_size, self.page_size)
-        except Detached:
-            return self.close()
-        self._writable[index] = False
+        if self._source is not None and self._writable.get(index) and self._changed(self._source.protect, index, 1):
+            self._writable[index] = False
 
     def dropped(self, index: int) -> None:
         """A hole was punched, which has unmapped the page here."""
         self._writable.pop(index, None)
 
-    def poison(self, index: int) -> None:
-        """Let every access to the page end with SIGBUS, now and from now on."""
-        if self._source is None or self.closed:
-            return
-        try:
-            self._source.poison(index * self.page_size, self.page_size)
-        except Detached:
-            self.close()
+    def poison(self, index: int, count: int = 1) -> None:
+        """Let every access to these pages, of which none is present, end with SIGBUS, now and from now on."""
+        if self._source is not None and not self._gone:
+            with suppress(Detached, OSError):  # the latter before Linux 6.6: the process waits for ever
+                self._source.poison(index * self.page_size, count * self.page_size)
 
     @property
     def command(self) -> str:
@@ -121,7 +139,6 @@ class Attachment:
             return ""
 
     def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            if self._source is not None:
-                self._source.close()
+        self._gone = True
+        if self._source is not None:
+            self._source.close()

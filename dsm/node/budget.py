@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 class Budget:
     """Bytes of pages on this node, in all regions."""
 
-    def __init__(
-        self, limit: int, regions: Mapping[RegionId, Region], next_request: Callable[[], RequestId]
-    ) -> None:
+    def __init__(self, limit: int, regions: Mapping[RegionId, Region], next_request: Callable[[], RequestId]) -> None:
         self.limit = limit
         self.used = 0
         self._regions = regions
@@ -81,7 +79,7 @@ class Budget:
     def _victims(self, state: State) -> Iterator[tuple[Region, int]]:
         for region in self._regions.values():
             for index in list(region.pages):
-                page = region.settled(index)
+                page = region.settle(index)
                 fresh = state is State.S or (region.info.id, index) not in self._offered
                 if page.state is state and fresh and cache.evictable(page):
                     yield region, index
@@ -95,18 +93,19 @@ class Budget:
         return len(chosen)
 
     def _hopeful(self) -> bool:
-        """Whether something is under way that may free memory: an offer, a hold that ends, a retained copy."""
+        """Whether something is under way that may free memory: a hold that ends, a page that comes and may then be
+        evicted, an offer, a retained copy."""
         pages = [page for region in self._regions.values() for page in region.pages.values()]
         if any(page.held and page.state in (State.S, State.O) for page in pages):
             hold = max(region.info.hold for region in self._regions.values())
             asyncio.get_running_loop().call_later(hold, self.look_again)
             return True
-        return any(page.putting is not None or page.retained is not None for page in pages)
+        return any(page.pending or page.putting is not None or page.retained is not None for page in pages)
 
     def _give_up(self) -> None:
         self._starving = False
         error = MemoryLimitExceeded(
-            f"the node is at its memory limit of {self.limit:,} bytes, all of them pages that no other node has"
+            f"the node is at its memory limit of {self.limit:,} bytes, and none of its pages can be given away now"
         )
         for region in list(self._regions.values()):
             region.starve(error)

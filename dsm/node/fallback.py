@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 
@@ -36,11 +36,14 @@ class FallbackPeer:
         self._member = member
         self._queue: asyncio.Queue[PageFrame] = asyncio.Queue(FALLBACK_QUEUE_FRAMES_MAX)
         self.lost = False
-        host.spawn(self._run(), f"gRPC page frames to {member.name}")
+        self._sending = host.spawn(self._run(), f"gRPC page frames to {member.name}")
 
     def send(self, frame: stream.Frame) -> None:
-        with suppress(asyncio.QueueFull):
+        with suppress(asyncio.QueueFull, OSError):  # the latter if the region has gone meanwhile
             self._queue.put_nowait(self._addressed(frame))
+
+    def close(self) -> None:
+        self._sending.cancel()
 
     def _addressed(self, frame: stream.Frame) -> PageFrame:
         data = frame.data
@@ -107,7 +110,7 @@ class NodeService:
         arrival.complete()
         return arrival.region is not None
 
-    async def Holders(self, request: Any, context: rpc.Context) -> Any:  # noqa: N802
+    async def Holders(self, request: Any, _context: rpc.Context) -> Any:  # noqa: N802
         """Tell which processes of this host have pages of a run in a scope."""
         region = self._host.regions.get(RegionId(request.region))
         return encode_holders([] if region is None else holders(region, request.first, request.count))

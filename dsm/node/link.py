@@ -22,7 +22,7 @@ from typing import Any
 
 import msgpack
 
-from dsm.errors import LimitExceeded, ProtocolError
+from dsm.errors import DsmError, LimitExceeded, ProtocolError
 from dsm.limits import PAGE_HEADER_BYTES_MAX, PAGE_QUEUE_FRAMES_MAX, PAGE_SOCKET_BYTES
 
 LENGTH = struct.Struct(">I")
@@ -166,20 +166,21 @@ class Receiver:
                     self._complete()
         except BlockingIOError:
             pass
-        except (OSError, ProtocolError, LimitExceeded) as error:
+        except (OSError, DsmError) as error:
             self.close(error)
 
     def _complete(self) -> None:
         if self._landing is not None:
             landing, self._landing = self._landing, None
             self._expect(self._header[: LENGTH.size])
-            return landing.on_arrival()
+            landing.on_arrival()
+            return
         size = int(LENGTH.unpack_from(self._header)[0])
         if not 0 < size <= PAGE_HEADER_BYTES_MAX:
             raise LimitExceeded(f"a header of {size:,} bytes on the page stream, of 1 to {PAGE_HEADER_BYTES_MAX:,}")
         if self._filled == LENGTH.size:
             self._target = self._header[: LENGTH.size + size]
-            return None
+            return
         self._landing = self._on_header(_decode(self._header[LENGTH.size : LENGTH.size + size]))
         self._expect(self._header[: LENGTH.size] if self._landing is None else self._landing.place)
 

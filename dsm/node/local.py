@@ -1,10 +1,13 @@
 """The local socket: frames and descriptors to and from the processes of this host.
 
-Only the daemon's own user, root, and users it was told to trust may connect (SO_PEERCRED). A connection is a client: what
-it opened, attached and locked is its own, and goes when it closes, for whatever reason.
+Only the daemon's own user, root, and users it was told to trust may connect (SO_PEERCRED). A connection is a client:
+what it opened, attached and locked is its own, and goes when it closes, for whatever reason.
 
 A client that sends what is not a frame, or more than the limits allow, gets one error frame and is cut off; nobody else
 notices. Replies that a client does not read pile up only to the limit, then it is cut off too.
+
+Calls that are under way when a client goes are carried through: what they took is given back by their handler, which
+knows best. An error that nobody expected is logged, and told to the client that asked.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import contextlib
 import logging
 import os
 import socket
+import stat
 import struct
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -46,6 +50,11 @@ class Call:
     op: str
     arguments: Message
     descriptors: list[int]
+
+    @property
+    def number(self) -> int:
+        """What the client calls it by."""
+        return int(self.arguments["id"])
 
     def close(self) -> None:
         for fd in self.descriptors:
@@ -101,15 +110,20 @@ class Connection:
         except BlockingIOError:
             return
         except OSError:
-            return self.close()
+            data, descriptors, flags = b"", [], 0
         self._descriptors.extend(descriptors)
-        if not data:
-            return self.close()
+        if data:
+            self._arrived(data, flags)
+        else:
+            self.close()
+
+    def _arrived(self, data: bytes, flags: int) -> None:
         try:
             if len(self._descriptors) > LOCAL_DESCRIPTORS_MAX or flags & socket.MSG_CTRUNC:
                 raise LimitExceeded(f"more than {LOCAL_DESCRIPTORS_MAX} descriptors wait for their frame")
             for message in self._reader.feed(data):
-                self._received(message)
+                if not self.closed:
+                    self._received(message)
         except (LimitExceeded, ProtocolError) as error:
             self._refuse(error)
 
@@ -126,6 +140,9 @@ class Connection:
             answer = self._handler.handle(call)
         except DsmError as error:
             self._reply_error(number, error)
+        except Exception as error:
+            log.exception("%s of a client failed", op)
+            self._reply_error(number, _unexpected(error, op))
         else:
             self._answer(number, call, answer)
             return
@@ -145,6 +162,9 @@ class Connection:
             self._reply(number, await answer)
         except DsmError as error:
             self._reply_error(number, error)
+        except Exception as error:
+            log.exception("%s of a client failed", call.op)
+            self._reply_error(number, _unexpected(error, call.op))
         finally:
             call.close()
 
@@ -159,8 +179,9 @@ class Connection:
         try:
             frame = encode({"id": number, "ok": reply.value, "fds": len(reply.descriptors)})
         except LimitExceeded as error:
-            return self._reply_error(number, error)
-        self._send(frame, [os.dup(fd) for fd in reply.descriptors])
+            self._reply_error(number, error)
+        else:
+            self._send(frame, [os.dup(fd) for fd in reply.descriptors])
 
     def _reply_error(self, number: int, error: DsmError) -> None:
         self._send(encode({"id": number, "error": error_to_map(error)}), [])
@@ -173,7 +194,8 @@ class Connection:
     def _send(self, frame: bytes, descriptors: list[int]) -> None:
         if self.closed or len(self._outgoing) >= LOCAL_REPLY_FRAMES_MAX:
             _close_all(descriptors)
-            return self.close()
+            self.close()
+            return
         self._outgoing.append((memoryview(frame), descriptors))
         if len(self._outgoing) == 1:
             self._flush()
@@ -204,8 +226,6 @@ class Connection:
         _close_all(self._descriptors)
         for _, descriptors in self._outgoing:
             _close_all(descriptors)
-        for task in self._calls:
-            task.cancel()
         self._handler.closed()
         self._on_closed(self)
 
@@ -289,7 +309,10 @@ class LocalServer:
 def _remove_stale(path: str) -> None:
     """Remove the socket of a daemon that is gone. OSError if it is alive, or if this is something else."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
         try:
+            if not stat.S_ISSOCK(os.stat(path).st_mode):  # connect() refuses what is no socket, too
+                raise OSError("that is no socket")
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
@@ -297,6 +320,10 @@ def _remove_stale(path: str) -> None:
             return
         else:
             raise OSError("another node daemon listens there")
+
+
+def _unexpected(error: Exception, op: str) -> ProtocolError:
+    return ProtocolError(f"{op!r:.40} failed in the node daemon: {error!r:.200}", remedy="See the daemon's log")
 
 
 def _close_all(descriptors: deque[int] | list[int]) -> None:

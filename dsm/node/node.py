@@ -63,7 +63,7 @@ class Node:
         self._tasks = tasks
         self._users: Counter[RegionId] = Counter()
         self._opening = asyncio.Lock()
-        """Held while the directory is told that this node opens or closes a region, so that the two keep their order."""
+        """Held while the directory is told that this node opens or closes a region, so that they keep their order."""
         self._request = RequestId(0)
         self._flush_due = False
         self._started = time.monotonic()
@@ -114,6 +114,8 @@ class Node:
         self._request = first_request(welcome.epoch)
         self.members = {member.node: member for member in welcome.members}
         self.joined = True
+        for region_id in self.regions.keys() - self._users.keys():
+            self._region_gone(region_id)  # the directory knows no more that pages of it were here
         for region in list(self.regions.values()):
             region.look_at_all()
 
@@ -153,8 +155,6 @@ class Node:
         region = self.regions.pop(region_id, None)
         self._users.pop(region_id, None)
         if region is not None:
-            for attachment in region.attachments:
-                self._stop_reading(attachment)
             region.close(RegionNotFound(f"region {region.info.name!r} is gone"))
 
     # --- for clients ----------------------------------------------------------------------------------------------
@@ -177,11 +177,11 @@ class Node:
             info, created = await self.directory.create(self.caller(), request)
             return self._enter(info), created
 
-    async def open(self, name: str) -> Region:
-        """Open a region and count one more user."""
+    async def open(self, name: str) -> tuple[Region, bool]:
+        """Open a region and count one more user. As for `create`; it is not new."""
         async with self._opening:
             self._check_room_for_region()
-            return self._enter(await self.directory.open(self.caller(), name))
+            return self._enter(await self.directory.open(self.caller(), name)), False
 
     def enter_again(self, region_id: RegionId) -> Region:
         """Count one more user of a region that some client of this host has open; it may have lost its name."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from dsm.core import cache
@@ -30,7 +29,8 @@ from dsm.node.arrival import Arrival
 from dsm.node.attachment import Attachment
 from dsm.node.budget import Budget
 from dsm.node.scopes import Locks, Sweep
-from dsm.node.stats import FaultCost, Stats
+from dsm.node.stats import Stats
+from dsm.node.waiting import Waiter, WaitingFault, cost_of
 from dsm.wire.directory import RegionInfo
 
 UNTOUCHED = CachePage()
@@ -48,37 +48,6 @@ class Host(Protocol):
     def supply(self, to: NodeId, region: Region, index: int, data: Data, kept: bytes | None) -> None: ...
 
 
-class Waiter(Protocol):
-    """Somebody who waits for a page."""
-
-    write: bool
-
-    def page_came(self, index: int) -> bool:
-        """The page allows what is wanted. Return whether this no longer waits for it."""
-
-    def page_failed(self, index: int, error: DsmError) -> None: ...
-
-
-@dataclass(slots=True)
-class WaitingFault:
-    """A thread of a process that is stopped at a page."""
-
-    region: Region
-    attachment: Attachment
-    fault: Fault
-    write: bool
-    cost: FaultCost
-    since: float
-
-    def page_came(self, index: int) -> bool:
-        self.attachment.resolve(self.fault, index, self.region.page(index).state.allows(True))
-        self.region.stats.latency[self.cost].add(self.region.now() - self.since)
-        return True
-
-    def page_failed(self, index: int, error: DsmError) -> None:
-        self.attachment.poison(index)
-
-
 class Region:
     """One region on this node. `pages` holds the records of the pages that the node has to do with."""
 
@@ -92,11 +61,15 @@ class Region:
         self.locks = Locks()
         self.stats = Stats()
         self.now: Callable[[], float] = asyncio.get_running_loop().time
+        self.gone: DsmError | None = None
+        """Why the region is no more, for processes that still have it attached."""
         self._host = host
         self._waiters: dict[int, list[Waiter]] = {}
         self._kept: dict[int, bytes] = {}
         self._hold_until: dict[int, float] = {}
         self._asked_at: dict[int, float] = {}
+        self._arrived_at = 0.0
+        """When bytes last came; requests behind them in the queue are not overdue."""
         self._arrivals: dict[int, Arrival] = {}
         self._story: deque[tuple[int, Event]] = deque(maxlen=STORY_EVENTS)
 
@@ -111,9 +84,7 @@ class Region:
         Raises:
             ProtocolError: the event has no row; with the page's recent story.
         """
-        page = self._step(index, self.settled(index), event)
-        if page.deferred is not None and page.held:
-            asyncio.get_running_loop().call_at(self._hold_until[index], self._hold_ended, index)
+        page = self._step(index, self._settled(index), event)
         arrival = self._arrivals.get(index)
         if arrival is not None and not cache.expects(page, arrival.data):
             arrival.abort()
@@ -144,8 +115,10 @@ class Region:
                 self._asked_at[index] = self.now()
         if change := _copies(after) - _copies(before):
             self._host.budget.add(change * self.info.page_size)
-        if before.putting is not None and after.putting is None:
+        if (before.pending and not after.pending) or (before.putting is not None and after.putting is None):
             self._host.budget.look_again()
+        if before.deferred is None and after.deferred is not None and after.held:
+            asyncio.get_running_loop().call_at(self._hold_until[index], self._hold_ended, index)
 
     def _carry_out(self, index: int, effect: CacheEffect) -> None:
         size = self.info.page_size
@@ -179,8 +152,15 @@ class Region:
         for attachment in self.attachments:
             attachment.dropped(index)
 
-    def settled(self, index: int) -> CachePage:
-        """The page's record, after the end of its hold if that has passed unnoticed. Nobody sets a timer for it."""
+    def settle(self, index: int) -> CachePage:
+        """Return the page's record, after the end of its hold if that has passed unnoticed."""
+        page = self._settled(index)
+        if index in self._waiters and not page.held:
+            self._look(index)
+        return self.page(index)
+
+    def _settled(self, index: int) -> CachePage:
+        # Nobody sets a timer for the end of a hold that nothing waits for.
         page = self.page(index)
         if page.held and self.now() >= self._hold_until[index]:
             del self._hold_until[index]
@@ -205,6 +185,19 @@ class Region:
         if waiters := self._waiters.get(index):
             self._ask(index, any(waiter.write for waiter in waiters), None)
 
+    def stop_waiting(self, index: int, waiter: Waiter) -> None:
+        """The waiter has given up. What was asked for on its behalf may still come."""
+        waiters = self._waiters.get(index, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[index]
+
+    def look_again(self, index: int) -> None:
+        """Something changed that the page's record does not show."""
+        if index in self._waiters:
+            self._look(index)
+
     def look_at_all(self) -> None:
         """The node has joined again, or has room again: ask for all that is waited for."""
         for index in list(self._waiters):
@@ -213,6 +206,8 @@ class Region:
     def _ask(self, index: int, write: bool, request: RequestId | None) -> None:
         page = self.page(index)
         if page.pending is not None or page.state.allows(write) or not self._host.joined:
+            return
+        if page.state is State.I and self.locks.unsafe(index):
             return
         if page.state is State.I and not self._host.budget.has_room(self.info.page_size):
             self._host.budget.make_room()
@@ -231,16 +226,15 @@ class Region:
         for waiter in self._waiters.pop(index, ()):
             waiter.page_failed(index, error)
 
-    def fail_waiters(self, error: DsmError) -> None:
-        for index in list(self._waiters):
-            self.fail(index, error)
-
     # --- faults ---------------------------------------------------------------------------------------------------
 
     def faulted(self, attachment: Attachment, fault: Fault) -> None:
         """A process touched a page in a way that its mapping does not allow."""
         index, write = fault.offset // self.info.page_size, fault.kind in WRITES
-        cost = _cost(self.page(index), write)
+        if self.gone is not None:
+            attachment.poison(index)
+            return
+        cost = cost_of(self.page(index), write)
         self.wait(index, WaitingFault(self, attachment, fault, write, cost, self.now()))
         window = attachment.ahead.faulted(index)
         if window:
@@ -257,6 +251,10 @@ class Region:
 
     def detach(self, attachment: Attachment) -> None:
         self.attachments.discard(attachment)
+        for index, waiters in self._waiters.items():
+            self._waiters[index] = [
+                w for w in waiters if not (isinstance(w, WaitingFault) and w.attachment is attachment)
+            ]
         for sweep in [sweep for sweep in self.sweeps if sweep.attachment is attachment]:
             sweep.abandon()
         attachment.close()
@@ -275,6 +273,7 @@ class Region:
 
     def landed(self, arrival: Arrival) -> None:
         """All bytes of a run are here."""
+        self._arrived_at = self.now()
         self._forget_arrival(arrival)
         size = self.info.page_size
         for position, index in enumerate(arrival.run):
@@ -298,8 +297,13 @@ class Region:
             for index in arrival.run:
                 del self._arrivals[index]
 
+    def ask_again(self) -> None:
+        """A page stream to this node broke; what was under way on it for this region nobody can tell."""
+        for index in list(self._asked_at):
+            self._ask_again(index)
+
     def _ask_again(self, index: int) -> None:
-        if index in self._asked_at and self._host.joined:
+        if index in self._asked_at and index not in self._arrivals and self._host.joined:
             self._asked_at[index] = self.now()
             self.stats.transfers_repeated += 1
             self.deliver(index, TransferBroken())
@@ -309,10 +313,13 @@ class Region:
     def tick(self) -> None:
         """Called now and then: repeat what is overdue, end faults that nobody can answer."""
         now = self.now()
-        for index in [index for index, since in self._asked_at.items() if now - since > RESEND_SECONDS]:
-            if index not in self._arrivals:
+        overdue = now - RESEND_SECONDS
+        if self._arrived_at < overdue:
+            for index in [index for index, since in self._asked_at.items() if since < overdue]:
                 self._ask_again(index)
-        for index, waiters in list(self._waiters.items()):
+        for index, waiters in self._waiters.items():
+            if self.page(index).state.readable:
+                continue  # a write that others' scopes hold up; poison cannot replace a page that is here
             late = [w for w in waiters if isinstance(w, WaitingFault) and now - w.since > FAULT_SECONDS]
             for fault in late:
                 waiters.remove(fault)
@@ -338,25 +345,21 @@ class Region:
                 self.fail(index, error)
 
     def close(self, error: DsmError) -> None:
-        """The region is gone: free its memory on this node."""
-        self.fail_waiters(error)
+        """The region is gone: free its memory on this node. A process that still has it attached gets errors."""
+        self.gone = error
+        self._asked_at.clear()
         for arrival in set(self._arrivals.values()):
             arrival.abort()
         self._host.budget.add(-self.info.page_size * sum(map(_copies, self.pages.values())))
         self.pages.clear()
-        for attachment in list(self.attachments):
-            self.detach(attachment)
+        self.segment.drop(0, self.segment.size)
+        for sweep in list(self.sweeps):
+            sweep.lose(error)
+        for index in list(self._waiters):
+            self.fail(index, error)
         self.segment.close()
 
 
 def _copies(page: CachePage) -> int:
     """How many times the page's bytes are in this node's memory, or will be when what was asked for comes."""
     return (page.state is not State.I or page.pending is not None) + (page.retained is not None)
-
-
-def _cost(page: CachePage, write: bool) -> FaultCost:
-    if page.state.allows(write):
-        return FaultCost.MINOR
-    if not write:
-        return FaultCost.READ
-    return FaultCost.UPGRADE if page.state.readable else FaultCost.WRITE

@@ -1,13 +1,17 @@
 """What a client may ask of its node daemon, and what the daemon holds for it.
 
-Each operation of the local socket is one method, `_do_<op>`. One that can be answered at once returns a Reply, so that a
-scope on pages that are held costs one turn of the event loop; the others are coroutines.
+Each operation of the local socket is one method, `_do_<op>`. One that can be answered at once returns a Reply, so that
+a scope on pages that are held costs one turn of the event loop; the others are coroutines.
+
+What a call took for its client is kept with the call's number, because a client that no longer waits for the answer
+may cancel it, before it is answered or after. A client that is gone has cancelled all that it had under way.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from dsm import __version__
 from dsm.core.types import RegionId
@@ -16,6 +20,7 @@ from dsm.errors import (
     InvalidArgument,
     LimitExceeded,
     ProtocolError,
+    RegionClosed,
     RegionNotFound,
     SessionLost,
 )
@@ -30,6 +35,8 @@ from dsm.node.stats import Stats
 from dsm.wire.directory import Lifetime, RegionRequest
 from dsm.wire.local import PROTOCOL_VERSION
 
+INTEGER_MAX = (1 << 63) - 1  # what protobuf and the kernel take; each operation has a bound of its own
+
 T = TypeVar("T")
 D = TypeVar("D", float, None)
 
@@ -42,12 +49,18 @@ class Client:
         self._peer = peer
         self._greeted = False
         self._number = 0
-        self._opened: list[Region] = []
-        """One entry for each open that was not detached yet."""
+        self._opening: set[int] = set()
+        """Calls of open and create under way."""
+        self._opened: list[tuple[int, Region]] = []
+        """One entry, with its call, for each open that was not attached yet."""
         self._created: set[RegionId] = set()
         """Regions that go with this client."""
-        self._attachments: dict[int, tuple[Region, Attachment]] = {}
-        self._scopes: dict[int, Scope] = {}
+        self._attachments: dict[int, tuple[int, Region, Attachment]] = {}
+        """With the call that made each."""
+        self._sweeps: dict[int, Sweep] = {}
+        """Scopes and prefetches that wait for their pages, by call."""
+        self._scopes: dict[int, tuple[int, Scope]] = {}
+        """Scopes that have begun, with their call."""
 
     def handle(self, call: Call) -> Answer:
         """Answer a call.
@@ -65,9 +78,10 @@ class Client:
 
     def closed(self) -> None:
         """The client is gone: give back all that it had."""
+        self._opening.clear()
         for number in list(self._attachments):
             self._node.leave(self._detach(number))
-        for region in self._opened:
+        for _, region in self._opened:
             self._node.leave(region)
         for region_id in self._created:
             self._node.unlink_soon(region_id)
@@ -105,8 +119,7 @@ class Client:
             dtype=_optional(call, "dtype", str),
             exist_ok=_optional(call, "exist_ok", bool) or False,
         )
-        region, created = await self._node.create(request)
-        self._opened.append(region)
+        region, created = await self._entered(call, self._node.create(request))
         if created and region.info.lifetime is Lifetime.CREATOR:
             self._created.add(region.info.id)
         return Reply(region.info.to_map() | {"created": created}, [region.segment.fd])
@@ -115,16 +128,31 @@ class Client:
         known = _optional(call, "region", int)
         if known is not None:
             region = self._node.enter_again(RegionId(known))
+            self._opened.append((call.number, region))
         else:
-            region = await self._node.open(_argument(call, "name", str))
-        self._opened.append(region)
+            region, _ = await self._entered(call, self._node.open(_argument(call, "name", str)))
         return Reply(region.info.to_map() | {"created": False}, [region.segment.fd])
+
+    async def _entered(self, call: Call, entering: Coroutine[Any, Any, tuple[Region, bool]]) -> tuple[Region, bool]:
+        self._opening.add(call.number)
+        try:
+            region, created = await entering
+            wanted = call.number in self._opening
+        finally:
+            self._opening.discard(call.number)
+        if wanted:
+            self._opened.append((call.number, region))
+            return region, created
+        self._node.leave(region)
+        if created and region.info.lifetime is Lifetime.CREATOR:
+            self._node.unlink_soon(region.info.id)
+        raise RegionClosed(f"nobody waits for region {region.info.name!r} any more")
 
     async def _do_unlink(self, call: Call) -> Reply:
         await self._node.directory.unlink(self._node.caller(), _argument(call, "name", str))
         return Reply({})
 
-    async def _do_list(self, call: Call) -> Reply:
+    async def _do_list(self, _call: Call) -> Reply:
         return Reply([info.to_map() for info in await self._node.directory.regions()])
 
     async def _do_describe(self, call: Call) -> Reply:
@@ -136,13 +164,16 @@ class Client:
 
     def _do_attach(self, call: Call) -> Reply:
         region_id = _argument(call, "region", int)
-        region = next((region for region in self._opened if region.info.id == region_id), None)
-        if region is None:
+        opened = next((opened for opened in self._opened if opened[1].info.id == region_id), None)
+        if opened is None:
             raise ProtocolError(f"attach of region {region_id} before it was opened")
+        _, region = opened
+        if region.gone is not None:
+            raise region.gone
         attachment = self._attachment(call, region)
-        self._opened.remove(region)
+        self._opened.remove(opened)
         self._number += 1
-        self._attachments[self._number] = (region, attachment)
+        self._attachments[self._number] = (call.number, region, attachment)
         self._node.attach(region, attachment)
         return Reply({"attachment": self._number})
 
@@ -164,8 +195,8 @@ class Client:
 
     def _detach(self, number: int) -> Region:
         """Take an attachment back; the region stays counted as opened until the node is told otherwise."""
-        region, attachment = self._attachments.pop(number)
-        for scope_number, scope in list(self._scopes.items()):
+        _, region, attachment = self._attachments.pop(number)
+        for scope_number, (_, scope) in list(self._scopes.items()):
             if scope.attachment is attachment:
                 del self._scopes[scope_number]
         self._node.detach(region, attachment)
@@ -175,33 +206,35 @@ class Client:
         number = _argument(call, "attachment", int)
         if number not in self._attachments:
             raise ProtocolError(f"no attachment {number} of this client")
-        return self._attachments[number]
+        _, region, attachment = self._attachments[number]
+        return region, attachment
 
     # --- pages ----------------------------------------------------------------------------------------------------
 
     def _do_begin(self, call: Call) -> Answer:
         scope = Scope(*self._range(call), write=_argument(call, "write", bool))
         scope.start(_seconds(call, "timeout", SCOPE_SECONDS_DEFAULT))
-        return self._begun(scope) if scope.ready.done() and not scope.ready.exception() else self._begin(scope)
+        if scope.ready.done() and not scope.ready.exception():
+            return self._begun(call, scope)
+        self._sweeps[call.number] = scope
+        return self._begin(call, scope)
 
-    async def _begin(self, scope: Scope) -> Reply:
-        try:
-            await self._arrival(scope)
-            return self._begun(scope)
-        except BaseException:
-            scope.close()
-            raise
+    async def _begin(self, call: Call, scope: Scope) -> Reply:
+        await self._arrival(call, scope)
+        if scope not in scope.region.sweeps:  # detached or cancelled after the last page came
+            raise RegionClosed(f"region {scope.region.info.name!r} was closed meanwhile")
+        return self._begun(call, scope)
 
-    def _begun(self, scope: Scope) -> Reply:
+    def _begun(self, call: Call, scope: Scope) -> Reply:
         self._number += 1
-        self._scopes[self._number] = scope
+        self._scopes[self._number] = (call.number, scope)
         return Reply({"scope": self._number})
 
     def _do_end(self, call: Call) -> Reply:
         number = _argument(call, "scope", int)
-        scope = self._scopes.pop(number, None)
-        if scope is None:
+        if number not in self._scopes:
             raise ProtocolError(f"no scope {number} of this client")
+        _, scope = self._scopes.pop(number)
         scope.close()
         if scope.broken:
             raise SessionLost(f"the node's session ended within a scope on region {scope.region.info.name!r}")
@@ -210,17 +243,32 @@ class Client:
     async def _do_prefetch(self, call: Call) -> Reply:
         sweep = Sweep(*self._range(call), write=_optional(call, "write", bool) or False)
         sweep.start(_seconds(call, "timeout", SCOPE_SECONDS_DEFAULT))
-        await self._arrival(sweep)
+        self._sweeps[call.number] = sweep
+        await self._arrival(call, sweep)
         return Reply({})
 
-    async def _arrival(self, sweep: Sweep) -> None:
+    async def _arrival(self, call: Call, sweep: Sweep) -> None:
         try:
             await sweep.ready
         except Stuck as stuck:
             raise await self._deadline_exceeded(sweep, stuck) from None
         finally:
-            if sweep.ready.cancelled():
-                sweep.close()
+            self._sweeps.pop(call.number, None)
+
+    def _do_cancel(self, call: Call) -> Reply:
+        """Undo what another call took, or is about to take: the client does not wait for it any more."""
+        other = _argument(call, "call", int)
+        self._opening.discard(other)
+        for opened in [opened for opened in self._opened if opened[0] == other]:
+            self._opened.remove(opened)
+            self._node.leave(opened[1])
+        for number in [number for number, (made_by, *_) in self._attachments.items() if made_by == other]:
+            self._node.leave(self._detach(number))
+        if other in self._sweeps:
+            self._sweeps.pop(other).abandon()
+        for number in [number for number, (begun_by, _) in self._scopes.items() if begun_by == other]:
+            self._scopes.pop(number)[1].close()
+        return Reply({})
 
     async def _deadline_exceeded(self, sweep: Sweep, stuck: Stuck) -> DeadlineExceeded:
         name, waited = sweep.region.info.name, sweep.region.now() - sweep.since
@@ -234,6 +282,8 @@ class Client:
     def _range(self, call: Call) -> tuple[Region, Attachment, int, int]:
         """Return the pages that hold the bytes offset..offset+length-1, as first page and count."""
         region, attachment = self._attached(call)
+        if region.gone is not None:
+            raise region.gone
         offset, length = _argument(call, "offset", int), _argument(call, "length", int)
         if not 0 <= offset < offset + length <= region.info.size:
             raise InvalidArgument(
@@ -278,7 +328,7 @@ class Client:
             total.merge(region.stats)
         return Reply(total.as_map())
 
-    def _do_status(self, call: Call) -> Reply:
+    def _do_status(self, _call: Call) -> Reply:
         return Reply(self._node.status())
 
 
@@ -286,6 +336,8 @@ def _argument(call: Call, name: str, kind: type[T]) -> T:
     value = call.arguments.get(name)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise InvalidArgument(f"{call.op} needs {name} as {kind.__name__}, not {value!r:.80}")
+    if isinstance(value, int) and not 0 <= value <= INTEGER_MAX:
+        raise InvalidArgument(f"{call.op} needs {name} from 0 to {INTEGER_MAX:,}, not {value:,}")
     return value
 
 
@@ -298,7 +350,9 @@ def _seconds(call: Call, name: str, default: D) -> float | D:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= SCOPE_SECONDS_MAX:
-        raise InvalidArgument(f"{call.op} needs {name} as seconds from 0 to {SCOPE_SECONDS_MAX:,.0f}, not {value!r:.80}")
+        raise InvalidArgument(
+            f"{call.op} needs {name} as seconds from 0 to {SCOPE_SECONDS_MAX:,.0f}, not {value!r:.80}"
+        )
     return float(value)
 
 
@@ -306,6 +360,6 @@ def _shape(call: Call) -> tuple[int, ...] | None:
     shape = call.arguments.get("shape")
     if shape is None:
         return None
-    if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
+    if not isinstance(shape, list) or not all(type(length) is int and 0 <= length <= INTEGER_MAX for length in shape):
         raise InvalidArgument(f"a shape is a list of lengths from 0 up, not {shape!r:.80}")
     return tuple(shape)

@@ -7,6 +7,10 @@ order, only a process that nests scopes the wrong way round can wait in a circle
 
 Pages are asked for ahead of the one that is being taken, in one message, so a long scope costs few round trips. What
 is asked for ahead is not pinned and may be gone again when its turn comes; then it is asked for once more.
+
+When the node's session ends, scopes that are open are broken: their pages are gone. A process without userfaultfd
+does not notice before the end of its block, and what it stores meanwhile lands in the memfd. So no page of a broken
+scope of such a process is brought here before that scope has ended (`Locks.unsafe`).
 """
 
 from __future__ import annotations
@@ -96,19 +100,24 @@ class Sweep:
         asyncio.get_running_loop().call_soon(self._advance)
         return True
 
-    def page_failed(self, index: int, error: DsmError) -> None:
+    def page_failed(self, index: int, error: DsmError) -> None:  # noqa: ARG002  # it waits for one page at a time
         self.fail(error)
 
     def fail(self, error: Exception) -> None:
         if not self.ready.done():
-            self.close()
             self.ready.set_exception(error)
+            self.region.stop_waiting(self.next, self)
+            self.close()
 
     def _expire(self) -> None:
         self.fail(Stuck(self.next, None))
 
     def session_ended(self) -> None:
         """A prefetch waits on: the pages can be had again when the node has joined again."""
+
+    def lose(self, error: DsmError) -> None:
+        """The pages that this has or waits for are gone."""
+        self.fail(error)
 
     def abandon(self) -> None:
         """The process that this is for has gone."""
@@ -128,6 +137,12 @@ class Scope(Sweep):
         """The session ended under it: its bytes may not be what the others see."""
         self._locked = first
         """The pages before this one are locked for this scope, on this host."""
+        self._pinned = first
+        """The pages before this one are here, and stay for this scope."""
+
+    def has(self, index: int) -> bool:
+        """Whether this scope, of those that have the page locked, has the page itself."""
+        return self.first <= index < self._pinned
 
     def _take(self, index: int) -> bool:
         if self._locked == index and not self.region.locks.take(index, self):
@@ -144,6 +159,7 @@ class Scope(Sweep):
             return False
         if page.pin is Pin.NONE:
             self.region.deliver(index, Pinned(self.write))
+        self._pinned = index + 1
         return True
 
     def page_came(self, index: int) -> bool:
@@ -164,25 +180,30 @@ class Scope(Sweep):
 
     def _expire(self) -> None:
         holders = self.region.locks.holders(self.next, 1)
-        self.fail(Stuck(self.next, next((scope for _, scope in holders if scope is not self), None)))
+        self.fail(Stuck(self.next, next((scope for _, scope in holders), None)))
 
     def session_ended(self) -> None:
+        self.lose(SessionLost(f"the node's session ended while a scope on region {self.region.info.name!r} waited"))
+
+    def lose(self, error: DsmError) -> None:
         self.broken = True
-        self.fail(SessionLost(f"the node's session ended while a scope on region {self.region.info.name!r} waited"))
+        self._pinned = self.first
+        super().lose(error)
 
     def close(self) -> None:
         """Give everything back, whether all of it was taken or not."""
         super().close()
-        self.region.locks.forget(self._locked, self)
-        for index in range(self.first, self._locked):
-            if self.region.locks.release(index, self):
-                self._unpin(index)
-                self.region.locks.pass_on(index)
-        self._locked = self.first
-
-    def _unpin(self, index: int) -> None:
-        if self.region.page(index).pin is not Pin.NONE:
-            self.region.deliver(index, Unpinned())
+        locks = self.region.locks
+        locks.forget(self._locked, self)
+        locked, pinned, self._locked, self._pinned = self._locked, self._pinned, self.first, self.first
+        for index in range(self.first, locked):
+            locks.release(index, self)
+            # Readers share the lock, and one of them may still wait for the page that this one had.
+            if index < pinned and not locks.holders(index, 1):
+                self.region.deliver(index, Unpinned())
+            if self.broken:
+                self.region.look_again(index)
+            locks.pass_on(index)
 
 
 class PageLock:
@@ -211,11 +232,9 @@ class Locks:
         lock.queue.append(scope)
         return False
 
-    def release(self, index: int, scope: Scope) -> bool:
-        """Unlock a page. True if nobody holds it now, and `pass_on` is to be called."""
-        lock = self._locks[index]
-        lock.holders.discard(scope)
-        return not lock.holders
+    def release(self, index: int, scope: Scope) -> None:
+        """Unlock a page; `pass_on` is to be called then."""
+        self._locks[index].holders.discard(scope)
 
     def pass_on(self, index: int) -> None:
         """Give a page to the first in its queue, and to the readers directly behind a reader."""
@@ -238,6 +257,11 @@ class Locks:
             self.pass_on(index)
 
     def holders(self, first: int, count: int) -> list[tuple[int, Scope]]:
-        """Return who holds which page of a run."""
+        """Return who has which page of a run: not those who only have its lock and wait for the page."""
         held = [(index, self._locks[index]) for index in range(first, first + count) if index in self._locks]
-        return [(index, scope) for index, lock in held for scope in lock.holders]
+        return [(index, scope) for index, lock in held for scope in lock.holders if scope.has(index)]
+
+    def unsafe(self, index: int) -> bool:
+        """Whether somebody may touch the page in the memfd although it is not here."""
+        lock = self._locks.get(index)
+        return lock is not None and any(scope.broken and scope.attachment.blind for scope in lock.holders)

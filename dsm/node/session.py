@@ -33,6 +33,7 @@ from dsm.wire.session import (
 
 log = logging.getLogger(__name__)
 
+
 class Host(Protocol):
     """What the session needs of its node."""
 

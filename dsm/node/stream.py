@@ -28,8 +28,8 @@ from dsm.core.messages import Data
 from dsm.core.types import Epoch, NodeId, RegionId, RequestId
 from dsm.errors import DsmError, ProtocolError
 from dsm.limits import CONNECT_SECONDS, PAGE_FRAME_BYTES_MAX, PAGE_STREAMS_MAX
-from dsm.node.link import FileSpan, Landing, Piece, Receiver, Sender, prepare
 from dsm.node.arrival import Arrival
+from dsm.node.link import FileSpan, Landing, Piece, Receiver, Sender, prepare
 from dsm.node.region import Region
 
 log = logging.getLogger(__name__)
@@ -95,6 +95,7 @@ class Fallback(Protocol):
     lost: bool
 
     def send(self, frame: Frame) -> None: ...
+    def close(self) -> None: ...
 
 
 class Host(Protocol):
@@ -137,7 +138,7 @@ class Peer:
     async def _dial(self) -> None:
         try:
             sock = await asyncio.wait_for(_connect(self.member.page_address), CONNECT_SECONDS)
-        except (OSError, ValueError, TimeoutError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             log.warning(
                 "no page stream to node %s at %s (%s); using gRPC", self.member.name, self.member.page_address, error
             )
@@ -159,6 +160,8 @@ class Peer:
         self._dialling.cancel()
         if self._sender is not None:
             self._sender.close()
+        if self._fallback is not None:
+            self._fallback.close()
 
 
 async def _connect(address: str) -> socket.socket:
@@ -281,6 +284,9 @@ class Incoming:
         arrival, self._arrival = self._arrival, None
         if arrival is not None:
             arrival.broken()
+        if self._sender is not None:
+            for region in list(self._host.regions.values()):
+                region.ask_again()
         self._on_closed(self)
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """The unary calls of the directory and of a node, as typed coroutines over plain records.
 
-Each has a deadline and raises an error of our tree. After a `DirectoryUnavailable` that is not `definite` the call may
+Each has a deadline and raises an error of our tree. After an `Unavailable` that is not `definite` the call may
 have happened; the caller asks again what is the case.
 """
 
@@ -12,6 +12,7 @@ from typing import TypeVar
 import grpc
 
 from dsm.core.types import RegionId
+from dsm.errors import DirectoryUnavailable, Unavailable
 from dsm.limits import DIRECTORY_CALL_SECONDS
 from dsm.wire import directory as wire
 from dsm.wire.directory import Caller, ClusterStatus, Description, PageMapRun, RegionInfo, RegionRequest
@@ -24,11 +25,11 @@ from dsm.wire.rpc import PagesCall, directory_stub, node_stub
 T = TypeVar("T")
 
 
-async def _answer(call: Awaitable[T], what: str) -> T:
+async def _answer(call: Awaitable[T], what: str, unreachable: type[Unavailable] = DirectoryUnavailable) -> T:
     try:
         return await call
     except grpc.aio.AioRpcError as failure:
-        raise error_of(failure, what) from failure
+        raise error_of(failure, what, unreachable) from failure
 
 
 class DirectoryCalls:
@@ -110,4 +111,4 @@ class NodeCalls:
     async def holders(self, region: RegionId, first: int, count: int) -> list[Holder]:
         message = node_pb2.HoldersRequest(region=region, first=first, count=count)
         call = self._stub.Holders(message, timeout=self._timeout)
-        return decode_holders(await _answer(call, f"ask who holds pages of region {region}"))
+        return decode_holders(await _answer(call, f"ask who holds pages of region {region}", Unavailable))

@@ -1,7 +1,7 @@
 """Errors across gRPC: a status code for anybody, and in the trailing metadata the class, words and remedy for us.
 
-A status without our metadata comes from gRPC itself or from a proxy on the way: the directory is not there, or did not
-answer in time. Whether the call happened is then open, so the error is not `definite`.
+A status without our metadata comes from gRPC itself or from a proxy on the way: the other side is not there, or did
+not answer in time. Whether the call happened is then open, so the error is not `definite`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NoReturn, Protocol
 import grpc
 
 from dsm import errors
-from dsm.errors import BY_NAME, DsmError
+from dsm.errors import BY_NAME, DirectoryUnavailable, DsmError, Unavailable
 
 KIND, MESSAGE, REMEDY, DEFINITE = "dsm-error", "dsm-message-bin", "dsm-remedy-bin", "dsm-definite"
 
@@ -58,21 +58,24 @@ async def abort(context: Aborting, error: DsmError) -> NoReturn:
     await context.abort(status_of(error), str(error)[:TEXT_CHARS_MAX], metadata_of(error))
 
 
-def error_of(failure: grpc.aio.AioRpcError, what: str) -> DsmError:
+def error_of(
+    failure: grpc.aio.AioRpcError, what: str, unreachable: type[Unavailable] = DirectoryUnavailable
+) -> DsmError:
     """Return the error behind a failed call; `what` was asked, of whom: "open region 'x' at the directory h:p"."""
-    fields = dict(failure.trailing_metadata() or ())
+    pairs: list[tuple[str, str | bytes]] = list(failure.trailing_metadata() or ())  # type: ignore[arg-type]
+    fields = dict(pairs)  # of pairs: the Metadata of grpcio 1.66 is no proper mapping
     kind = fields.get(KIND)
     if kind is None:
-        return _unanswered(failure, what)
+        return _unanswered(failure, what, unreachable)
     known = BY_NAME.get(_text(kind), DsmError)
     return known(_text(fields.get(MESSAGE)), remedy=_text(fields.get(REMEDY)), definite=fields.get(DEFINITE) != "0")
 
 
-def _unanswered(failure: grpc.aio.AioRpcError, what: str) -> DsmError:
+def _unanswered(failure: grpc.aio.AioRpcError, what: str, unreachable: type[Unavailable]) -> DsmError:
     reason = f"could not {what}: {failure.code().name}, {failure.details() or 'no details'}"
     if failure.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED):
         return errors.ProtocolError(reason, remedy="Run the same version of dsm on every host")
-    return errors.DirectoryUnavailable(reason)
+    return unreachable(reason)
 
 
 def _text(value: str | bytes | None) -> str:

@@ -15,7 +15,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from dsm import limits
-from dsm.wire.generated import directory_pb2, directory_pb2_grpc, node_pb2, node_pb2_grpc, session_pb2, session_pb2_grpc
+from dsm.wire.generated import directory_pb2 as directory_pb2  # noqa: PLC0414  (for those who may not import generated code)
+from dsm.wire.generated import directory_pb2_grpc, node_pb2_grpc, session_pb2_grpc
+from dsm.wire.generated import node_pb2 as node_pb2  # noqa: PLC0414
+from dsm.wire.generated import session_pb2 as session_pb2  # noqa: PLC0414
 
 Options: TypeAlias = list[tuple[str, int]]
 Session: TypeAlias = grpc.aio.StreamStreamCall[session_pb2.ToHome, session_pb2.FromHome]
@@ -24,7 +27,7 @@ PagesCall: TypeAlias = grpc.aio.StreamStreamCall[node_pb2.PageFrame, node_pb2.Pa
 PagesContext: TypeAlias = grpc.aio.ServicerContext[node_pb2.PageFrame, node_pb2.PageReceipt]
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
-EOF = grpc.aio.EOF
+EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs are older
 """What `read` of a stream returns after its last message."""
 
 DIRECTORY_SERVICE = directory_pb2.DESCRIPTOR.services_by_name["DirectoryService"].full_name
@@ -95,41 +98,41 @@ def node_stub(to: grpc.aio.Channel) -> Any:
 
 
 class SessionServicer(Protocol):
-    async def Session(self, requests: AsyncIterator[session_pb2.ToHome], context: SessionContext) -> None: ...  # noqa: N802
+    async def Session(self, requests: AsyncIterator[session_pb2.ToHome], context: SessionContext, /) -> None: ...  # noqa: N802
 
 
 class DirectoryServicer(Protocol):
     """One method for each rpc of directory.proto, under its name."""
 
     async def CreateRegion(  # noqa: N802
-        self, request: directory_pb2.CreateRegionRequest, context: Context
+        self, request: directory_pb2.CreateRegionRequest, context: Context, /
     ) -> directory_pb2.CreateRegionReply: ...
     async def OpenRegion(  # noqa: N802
-        self, request: directory_pb2.OpenRegionRequest, context: Context
+        self, request: directory_pb2.OpenRegionRequest, context: Context, /
     ) -> directory_pb2.OpenRegionReply: ...
     async def CloseRegion(  # noqa: N802
-        self, request: directory_pb2.CloseRegionRequest, context: Context
+        self, request: directory_pb2.CloseRegionRequest, context: Context, /
     ) -> directory_pb2.CloseRegionReply: ...
     async def UnlinkRegion(  # noqa: N802
-        self, request: directory_pb2.UnlinkRegionRequest, context: Context
+        self, request: directory_pb2.UnlinkRegionRequest, context: Context, /
     ) -> directory_pb2.UnlinkRegionReply: ...
     def ListRegions(  # noqa: N802
-        self, request: directory_pb2.ListRegionsRequest, context: Context
+        self, request: directory_pb2.ListRegionsRequest, context: Context, /
     ) -> AsyncIterator[directory_pb2.ListRegionsReply]: ...
     async def DescribeRegion(  # noqa: N802
-        self, request: directory_pb2.DescribeRegionRequest, context: Context
+        self, request: directory_pb2.DescribeRegionRequest, context: Context, /
     ) -> directory_pb2.DescribeRegionReply: ...
     async def PageMap(  # noqa: N802
-        self, request: directory_pb2.PageMapRequest, context: Context
+        self, request: directory_pb2.PageMapRequest, context: Context, /
     ) -> directory_pb2.PageMapReply: ...
     async def ClusterStatus(  # noqa: N802
-        self, request: directory_pb2.ClusterStatusRequest, context: Context
+        self, request: directory_pb2.ClusterStatusRequest, context: Context, /
     ) -> directory_pb2.ClusterStatusReply: ...
 
 
 class NodeServicer(Protocol):
-    async def Pages(self, requests: AsyncIterator[node_pb2.PageFrame], context: PagesContext) -> None: ...  # noqa: N802
-    async def Holders(self, request: node_pb2.HoldersRequest, context: Context) -> node_pb2.HoldersReply: ...  # noqa: N802
+    async def Pages(self, requests: AsyncIterator[node_pb2.PageFrame], context: PagesContext, /) -> None: ...  # noqa: N802
+    async def Holders(self, request: node_pb2.HoldersRequest, context: Context, /) -> node_pb2.HoldersReply: ...  # noqa: N802
 
 
 def add_session(to: grpc.aio.Server, servicer: SessionServicer) -> None:
@@ -146,7 +149,7 @@ def add_node(to: grpc.aio.Server, servicer: NodeServicer) -> None:
 
 async def add_health_and_reflection(to: grpc.aio.Server, *services: str) -> None:
     """Answer health checks for these services (and for "", the whole server) and list them by reflection."""
-    checks = health.aio.HealthServicer()
+    checks = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs are older
     for service in ("", *services):
         await checks.set(service, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(checks, to)

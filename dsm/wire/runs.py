@@ -31,7 +31,7 @@ class Run(NamedTuple, Generic[M_co]):
 
     region: RegionId
     first: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody misses
     message: M_co
 
     @property

@@ -13,7 +13,8 @@ def member(node: int, epoch: int) -> Member:
 
 
 def joined(*members: Member) -> tuple[Membership, list[Change]]:
-    table, story = Membership(), []
+    table = Membership()
+    story: list[Change] = []
     for one in members:
         table, changes = join(table, one)
         story += changes

@@ -30,7 +30,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         def run(program: str, on: Sequence[int] = NODES) -> None:
             command = (sys.executable, "-m", "tests.hosts.programs", program)
             commands = {host: (*command, str(_socket(path, host)), str(host)) for host in on}
-            hosts.run_on_all(commands, PROGRAM_TIMEOUT, path / "programs.log")
+            try:
+                hosts.run_on_all(commands, PROGRAM_TIMEOUT, path / "programs.log")
+            except AssertionError as error:
+                pytest.fail("\n".join([str(error), *(f"{log}:\n{log.read_text()}" for log in path.glob("node-*.log"))]))
 
         run("make", on=[0])
         yield run

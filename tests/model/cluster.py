@@ -1,22 +1,19 @@
 """What can happen in a world, and the world after it: the shipped step functions, and a daemon reduced to its rules.
 
-    sessions     first in, first out, in both directions; nothing is lost while they last
-    page stream  any order, and transfers may be lost
-    daemon       carries effects out in order; after each step looks at who waits, as `node.region` does
-
-Bytes are a version: whoever may write has written it at once, so a copy that misses a write has another number.
-Request numbers are the smallest that nobody remembers, which keeps the number of worlds finite and small.
+    session      first in, first out, both ways, while it lasts; what is on its way when it ends may or may not be heard
+    page stream  no order, and transfers may be lost
+    daemon       carries effects out in order; after each step serves those who wait, and asks for what they miss;
+                 lets bytes leave late, but not after its own session or the receiver's has ended
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from dsm.core import cache, home
 from dsm.core.cache import CachePage
-from dsm.core.effects import CacheEffect, Drop, Fail, Forget, Hold, Protect, Retain, Send, SendTo, Supply, Zero
 from dsm.core.events import (
     Event,
     EvictionChosen,
@@ -29,43 +26,42 @@ from dsm.core.events import (
     Wanted,
 )
 from dsm.core.home import HomePage
-from dsm.core.messages import Data, ToHome
-from dsm.core.types import NodeId, Pin, RequestId, State
+from dsm.core.messages import Fetch, Inv, ToHome
+from dsm.core.types import NodeId, Pin
 from dsm.errors import ProtocolError
-from tests.model.world import Named, Names, Node, Session, Transfer, Waiter, World
+from tests.model.memory import Broken, Memory
+from tests.model.world import LATER, Budget, Named, Names, Node, PeerLeft, Session, Transfer, Waiter, World
 
-REQUESTS_PER_NODE = 16
+T = TypeVar("T")
 
 
-class Broken(Exception):
-    """The step that was to be made breaks a law."""
+def directly(call: Callable[[], T]) -> T:
+    return call()
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How large a world to explore."""
+    """What a cluster may do."""
 
     operations: tuple[int, ...]
     """For each node, how many its processes begin."""
-    faults: bool = True
     scopes: bool = False
+    """They begin scopes too, not only loads and stores."""
     evictions: bool = False
     hold: bool = False
-    """Whether a page is held for a while, or the region's hold time is 0."""
-    losses: int = 0
-    repeats: int = 0
-    endings: int = 0
+    """A page is held for a while; without, its hold ends at once."""
+    budget: Budget = Budget()
 
 
 class Move(NamedTuple):
     """Something that can happen."""
 
     kind: str
-    place: int = 0
-    subject: object = None
+    place: int
+    subject: Any = None
 
 
-class After(NamedTuple):
+class AtNode(NamedTuple):
     """What a step at a node leads to."""
 
     page: Named[CachePage]
@@ -76,76 +72,39 @@ class After(NamedTuple):
     failed: bool
 
 
-class Cluster:
-    """The next worlds of a world. Remembers the outcome of each step that was ever made."""
+class AtHome(NamedTuple):
+    page: Named[HomePage]
+    sent: tuple[tuple[int, Named[Event]], ...]
 
-    def __init__(self, setting: Setting, traced: Callable[[Callable[[], object]], object] = lambda call: call()) -> None:
-        self.setting = setting
-        self._traced = traced
+
+class Cluster:
+    """The next worlds of a world. Each step of the protocol is made once and remembered."""
+
+    def __init__(self, setting: Setting, through: Callable[[Callable[[], Any]], Any] = directly) -> None:
+        self._setting = setting
+        self._through = through
         self._names = Names()
-        self._at_node: dict[tuple[object, ...], After] = {}
-        self._at_home: dict[tuple[object, ...], tuple[Named[HomePage], tuple[tuple[int, Named[Event]], ...]]] = {}
-        name: Callable[[Event], Named[Event]] = self._names.name
-        self._hold_ended, self._unpinned = name(HoldEnded()), name(Unpinned())
-        self._broken, self._session_ended = name(TransferBroken()), name(SessionEnded())
+        self._at_node: dict[tuple[object, ...], AtNode] = {}
+        self._at_home: dict[tuple[object, ...], AtHome] = {}
+        self._do: dict[str, Callable[[World, int, Any], World]] = {
+            "home hears": self._home_hears,
+            "home hears twice": self._home_hears_twice,
+            "hears": self._hears,
+            "hears twice": self._hears_twice,
+            "receives": self._receives,
+            "loses": self._loses,
+            "feels": self._happens,
+            "repeats early": self._repeats_early,
+            "wants": self._wants,
+            "evicts": self._evicts,
+            "ends at node": self._ends_at_node,
+            "ends at home": self._ends_at_home,
+        }
 
     def first(self) -> World:
-        nobody, untouched = self._names.name(HomePage()), self._names.name(CachePage())
-        nodes = tuple(Node(untouched, operations=count) for count in self.setting.operations)
-        setting = self.setting
-        return World(nobody, nodes, losses=setting.losses, repeats=setting.repeats, endings=setting.endings)
-
-    # --- what can happen ------------------------------------------------------------------------------------------
-
-    def moves(self, world: World) -> list[Move]:
-        moves = [move for place in range(len(world.nodes)) for move in self._going_on(world, place)]
-        for transfer in dict.fromkeys(world.transfers):
-            moves.append(Move("arrives", transfer.to, transfer))
-            if world.losses:
-                moves.append(Move("is lost", transfer.to, transfer))
-        moves += [move for place, node in enumerate(world.nodes) for move in self._repeats(world, place, not moves)]
-        moves += [move for place in range(len(world.nodes)) for move in self._begins(world, place)]
-        return moves
-
-    def _going_on(self, world: World, place: int) -> Iterator[Move]:
-        """What happens by itself sooner or later."""
-        node = world.nodes[place]
-        page = node.page.value
-        if node.to_home and node.session is not Session.ENDED_AT_HOME:
-            yield Move("home hears", place, node.to_home[0])
-        if node.from_home and node.session is not Session.ENDED_AT_NODE:
-            yield Move("hears", place, node.from_home[0])
-        if page.held:
-            yield Move("happens", place, self._hold_ended)
-        if page.pin is not Pin.NONE:
-            yield Move("happens", place, self._unpinned)
-        if node.session is Session.ENDED_AT_HOME:
-            yield Move("session ends at node", place)
-        if node.session is Session.ENDED_AT_NODE:
-            yield Move("session ends at home", place)
-
-    def _repeats(self, world: World, place: int, overdue: bool) -> Iterator[Move]:
-        if world.nodes[place].page.value.pending is not None and (world.repeats or overdue):
-            yield Move("is overdue" if overdue else "grows impatient", place, self._broken)
-
-    def _begins(self, world: World, place: int) -> Iterator[Move]:
-        """What somebody may decide to do."""
-        node = world.nodes[place]
-        if world.endings and node.session is Session.UP:
-            yield Move("session ends at node", place)
-            yield Move("session ends at home", place)
-        if not node.operations or node.session is Session.ENDED_AT_NODE:
-            return
-        page = node.page.value
-        for write in (False, True):
-            if self.setting.faults and not page.state.allows(write) and Waiter(write, False) not in node.waiters:
-                yield Move("wants", place, Waiter(write, False))
-            if self.setting.scopes and Waiter(write, True) not in node.waiters:
-                yield Move("wants", place, Waiter(write, True))
-        if self.setting.evictions and cache.evictable(page):
-            yield Move("evicts", place)
-
-    # --- what comes of it -----------------------------------------------------------------------------------------
+        untouched = self._names.name(CachePage())
+        nodes = tuple(Node(untouched, operations=count) for count in self._setting.operations)
+        return World(self._names.name(HomePage()), nodes, budget=self._setting.budget)
 
     def after(self, world: World, move: Move) -> World:
         """Return the next world.
@@ -154,49 +113,86 @@ class Cluster:
             Broken: the move breaks a law.
         """
         try:
-            world = self._after(world, *move)
+            return self._do[move.kind](world, move.place, move.subject)
         except ProtocolError as error:
             raise Broken(str(error)) from error
-        return world
 
-    def _after(self, world: World, kind: str, place: int, subject: object) -> World:
-        node = world.nodes[place]
-        match kind, subject:
-            case "home hears", Named() as message:
-                world = _with(world, place, node._replace(to_home=node.to_home[1:]))
-                return self._home_hears(world, place, message)
-            case "hears", Named() as event:
-                world = _with(world, place, node._replace(from_home=node.from_home[1:]))
-                return self._happens(world, place, event)
-            case "happens" | "is overdue", Named() as event:
-                return self._happens(world, place, event)
-            case "grows impatient", Named() as event:
-                return self._happens(world._replace(repeats=world.repeats - 1), place, event)
-            case "arrives", Transfer() as transfer:
-                world = world._replace(transfers=_without(world.transfers, transfer))
-                return self._happens(world, place, transfer.data, transfer.memory)
-            case "is lost", Transfer() as transfer:
-                return world._replace(transfers=_without(world.transfers, transfer), losses=world.losses - 1)
-            case "wants", Waiter() as waiter:
-                node = node._replace(waiters=tuple(sorted((*node.waiters, waiter))), operations=node.operations - 1)
-                return self._look(_with(world, place, node), place)
-            case "evicts", _:
-                world = _with(world, place, node._replace(operations=node.operations - 1))
-                return self._happens(world, place, self._names.name(EvictionChosen(_unused_request(world, place))))
-            case "session ends at node", _:
-                return self._ends_at_node(world, place)
-            case _:
-                return self._ends_at_home(world, place)
+    # --- what can happen ------------------------------------------------------------------------------------------
 
-    def _happens(self, world: World, place: int, event: Named[Event], memory: int | None = None) -> World:
+    def moves(self, world: World) -> list[Move]:
+        places = range(len(world.nodes))
+        moves = [move for place in places for move in self._of_itself(world, place)]
+        moves += [Move("receives", transfer.to, transfer) for transfer in dict.fromkeys(world.transfers)]
+        if not moves:
+            moves += [Move("feels", place, self._broken) for place in places if _asks(world, place)]
+        if any(world.budget):
+            moves += [move for place in places for move in self._going_wrong(world, place)]
+        return moves + [move for place in places for move in self._begun(world, place)]
+
+    def _of_itself(self, world: World, place: int) -> Iterator[Move]:
+        """What happens sooner or later."""
         node = world.nodes[place]
-        key = (node.page, node.memory, node.retained, event, memory)
+        page = node.page.value
+        if node.to_home and node.session is not Session.ENDED_AT_HOME:
+            yield Move("home hears", place, node.to_home[0])
+        if node.from_home and node.session is not Session.ENDED_AT_NODE:
+            yield Move("hears", place, node.from_home[0])
+        if page.held:
+            yield Move("feels", place, self._names.name(HoldEnded()))
+        if page.pin is not Pin.NONE:
+            yield Move("feels", place, self._names.name(Unpinned()))
+        if node.session is Session.ENDED_AT_HOME:
+            yield Move("ends at node", place)
+        if node.session is Session.ENDED_AT_NODE:
+            yield Move("ends at home", place)
+
+    @property
+    def _broken(self) -> Named[Event]:
+        return self._names.name(TransferBroken())
+
+    def _going_wrong(self, world: World, place: int) -> Iterator[Move]:
+        node, budget = world.nodes[place], world.budget
+        if budget.losses:
+            for transfer in dict.fromkeys(world.transfers):
+                if transfer.to == place:
+                    yield Move("loses", place, transfer)
+        if budget.repeats and _asks(world, place):
+            yield Move("repeats early", place, self._broken)
+        if budget.duplicates and node.to_home:
+            yield Move("home hears twice", place, node.to_home[0])
+        if budget.duplicates and node.from_home:
+            yield Move("hears twice", place, node.from_home[0])
+        if budget.endings and node.session is Session.UP:
+            yield Move("ends at home", place)
+            yield Move("ends at node", place)
+            if any(transfer.source == place and transfer.memory == LATER for transfer in world.transfers):
+                yield Move("ends at node", place, "before the bytes have left")
+
+    def _begun(self, world: World, place: int) -> Iterator[Move]:
+        """What somebody may decide to do."""
+        node = world.nodes[place]
+        page = node.page.value
+        if not node.operations or node.session is Session.ENDED_AT_NODE:
+            return
+        for write in (False, True):
+            if not page.state.allows(write) and Waiter(write, scope=False) not in node.waiters:
+                yield Move("wants", place, Waiter(write, scope=False))
+            if self._setting.scopes and Waiter(write, scope=True) not in node.waiters:
+                yield Move("wants", place, Waiter(write, scope=True))
+        if self._setting.evictions and cache.evictable(page):
+            yield Move("evicts", place)
+
+    # --- at a node ------------------------------------------------------------------------------------------------
+
+    def _happens(self, world: World, place: int, event: Named[Event], arriving: int | None = None) -> World:
+        node = world.nodes[place]
+        key = (place, node.page, node.memory, node.retained, event, arriving)
         after = self._at_node.get(key)
         if after is None:
-            after = self._at_node[key] = self._step(node, event.value, memory)
+            after = self._at_node[key] = self._step(node, place, event.value, arriving)
         page = after.page.value
         unheard = node.session is Session.ENDED_AT_HOME
-        node = Node(
+        changed = Node(
             after.page,
             after.memory,
             after.retained,
@@ -206,166 +202,161 @@ class Cluster:
             node.to_home if unheard else node.to_home + after.to_home,
             node.from_home,
         )
-        nodes = (*world.nodes[:place], node, *world.nodes[place + 1 :])
-        transfers = tuple(sorted(world.transfers + after.supplied)) if after.supplied else world.transfers
-        latest = max(world.latest, page.version) if page.state.readable else world.latest
-        world = World(world.home, nodes, transfers, latest, *world[4:])
-        if not self.setting.hold and page.held:
-            return self._happens(world, place, self._hold_ended)
-        return self._look(world, place) if node.waiters else world
+        world = World(
+            world.home,
+            (*world.nodes[:place], changed, *world.nodes[place + 1 :]),
+            self._supply(world, place, after.supplied) if after.supplied else world.transfers,
+            max(world.latest, page.version) if page.state.readable else world.latest,
+            world.budget,
+        )
+        if page.held and not self._setting.hold:
+            return self._happens(world, place, self._names.name(HoldEnded()))
+        return self._serve(world, place) if changed.waiters and changed != node else world
 
-    def _look(self, world: World, place: int) -> World:
-        """As the daemon does after each step: serve who waits, and ask for what still is missing."""
+    def _step(self, node: Node, place: int, event: Event, arriving: int | None) -> AtNode:
+        memory = Memory(node.memory, node.retained, node.page.value)
+        memory.receive(event, arriving)
+        page, effects = self._through(lambda: cache.step(node.page.value, event))
+        for effect in effects:
+            memory.carry_out(effect)
+        memory.settle(page)
+        supplied = [(self._names.name(Received(data)), to - 1, what) for to, data, what in memory.supplied]
+        return AtNode(
+            self._names.name(page),
+            memory.memory,
+            memory.retained,
+            tuple(self._names.name(message) for message in memory.sent),
+            tuple(Transfer(data.order, data, to, place, what) for data, to, what in supplied),
+            memory.failed,
+        )
+
+    def _supply(self, world: World, place: int, supplied: tuple[Transfer, ...]) -> tuple[Transfer, ...]:
+        """Add to what is on its way, unless the receiver is known to have left."""
+        known = world.nodes[place].from_home
+        here = tuple(
+            transfer
+            for transfer in supplied
+            if world.nodes[transfer.to].session is not Session.ENDED_AT_HOME
+            or self._names.name(PeerLeft(transfer.to)) in known
+        )
+        return tuple(sorted(world.transfers + here))
+
+    def _serve(self, world: World, place: int) -> World:
+        """Serve who waits, and ask for what is still missing; the core ignores what is asked in vain."""
         node = world.nodes[place]
         page = node.page.value
         for waiter in node.waiters:
+            served = world.change(place, waiters=tuple(other for other in node.waiters if other != waiter))
             if waiter.scope and cache.can_pin(page, waiter.write) and page.pin is Pin.NONE:
-                pinned = self._names.name(Pinned(waiter.write))
-                return self._happens(_with(world, place, _served(node, waiter)), place, pinned)
+                return self._happens(served, place, self._names.name(Pinned(waiter.write)))
             if not waiter.scope and page.state.allows(waiter.write):
-                return self._look(_with(world, place, _served(node, waiter)), place)
+                return self._serve(served, place)
+        if not node.waiters:
+            return world
         write = any(waiter.write for waiter in node.waiters)
-        if node.waiters and page.pending is None and not page.state.allows(write):
-            return self._happens(world, place, self._names.name(Wanted(write, _unused_request(world, place))))
-        return world
+        return self._happens(world, place, self._names.name(Wanted(write, world.unused_request(place))))
 
-    def _home_hears(self, world: World, place: int, message: Named[ToHome | SessionEnded]) -> World:
-        key = (world.home, place, message)
-        outcome = self._at_home.get(key)
-        if outcome is None:
-            outcome = self._at_home[key] = self._home_step(world.home.value, place, message.value)
-        page, sent = outcome
-        nodes = list(world.nodes)
-        for to, event in sent:
-            if nodes[to].session is Session.UP:
-                nodes[to] = nodes[to]._replace(from_home=(*nodes[to].from_home, event))
-        return world._replace(home=page, nodes=tuple(nodes))
-
-    def _home_step(
-        self, page: HomePage, place: int, message: ToHome | SessionEnded
-    ) -> tuple[Named[HomePage], tuple[tuple[int, Named[Event]], ...]]:
-        after, effects = self._traced(lambda: home.step(page, NodeId(place + 1), message))
-        sent = tuple((effect.node - 1, self._names.name(Received(effect.message))) for effect in effects)
-        return self._names.name(after), sent
-
-    # --- sessions -------------------------------------------------------------------------------------------------
-
-    def _ends_at_node(self, world: World, place: int) -> World:
-        """The node gives up all it holds. Home may still hear what it sent before."""
-        node = world.nodes[place]._replace(from_home=(), waiters=())
-        world = self._happens(_with(world, place, node), place, self._session_ended)
-        return self._ended(world, place, Session.ENDED_AT_NODE)
-
-    def _ends_at_home(self, world: World, place: int) -> World:
-        """Home hears no more of this session. The node may still hear what was sent to it before."""
-        world = _with(world, place, world.nodes[place]._replace(to_home=()))
-        world = self._ended(world, place, Session.ENDED_AT_HOME)
-        return self._home_hears(world, place, self._session_ended)
-
-    def _ended(self, world: World, place: int, session: Session) -> World:
-        """One side has noticed. Once both have, the node joins again."""
+    def _wants(self, world: World, place: int, waiter: Waiter) -> World:
         node = world.nodes[place]
-        if node.session is Session.UP:
-            return _with(world._replace(endings=world.endings - 1), place, node._replace(session=session))
-        return _with(world, place, node._replace(session=Session.UP, to_home=(), from_home=()))
+        waiters = tuple(sorted((*node.waiters, waiter)))
+        return self._serve(world.change(place, waiters=waiters, operations=node.operations - 1), place)
 
-    # --- one step at a node ---------------------------------------------------------------------------------------
+    def _evicts(self, world: World, place: int, _: None) -> World:
+        eviction = self._names.name(EvictionChosen(world.unused_request(place)))
+        return self._happens(world.change(place, operations=world.nodes[place].operations - 1), place, eviction)
 
-    def _step(self, node: Node, event: Event, arriving: int | None) -> After:
-        before = node.page.value
-        place = Place(node.memory, node.retained, before.state is State.M)
-        match event:
-            case Received(message=Data() as data) if cache.expects(before, data):
-                place.memory = arriving
-        page, effects = self._traced(lambda: cache.step(before, event))
-        for effect in effects:
-            place.carry_out(effect)
-        place.settle(before, page)
-        supplied = [(self._names.name(Received(data)), to - 1, memory) for to, data, memory in place.supplied]
-        return After(
-            self._names.name(page),
-            place.memory,
-            place.retained,
-            tuple(self._names.name(message) for message in place.sent),
-            tuple(Transfer(data.order, data, to, memory) for data, to, memory in supplied),
-            place.failed,
+    def _repeats_early(self, world: World, place: int, event: Named[Event]) -> World:
+        return self._happens(world._replace(budget=world.budget.spend("repeats")), place, event)
+
+    # --- on the way -----------------------------------------------------------------------------------------------
+
+    def _hears(self, world: World, place: int, said: Named[Any]) -> World:
+        world = world.change(place, from_home=world.nodes[place].from_home[1:])
+        if isinstance(said.value, PeerLeft):
+            return _close_streams(world, place, said.value.place)
+        return self._happens(world, place, said)
+
+    def _hears_twice(self, world: World, place: int, said: Named[Any]) -> World:
+        world = world._replace(budget=world.budget.spend("duplicates"))
+        from_home = world.nodes[place].from_home
+        return self._hears(self._hears(world.change(place, from_home=(said, *from_home)), place, said), place, said)
+
+    def _receives(self, world: World, place: int, transfer: Transfer) -> World:
+        return self._happens(world.without(transfer), place, transfer.data, world.bytes_of(transfer))
+
+    def _loses(self, world: World, place: int, transfer: Transfer) -> World:
+        return world.without(transfer)._replace(budget=world.budget.spend("losses"))
+
+    def _home_hears(self, world: World, place: int, message: Named[ToHome]) -> World:
+        return self._at_home_happens(
+            world.change(place, to_home=world.nodes[place].to_home[1:]), place, message
         )
 
+    def _home_hears_twice(self, world: World, place: int, message: Named[ToHome]) -> World:
+        world = self._home_hears(world._replace(budget=world.budget.spend("duplicates")), place, message)
+        return self._at_home_happens(world, place, message)
 
-class Place:
-    """The page's bytes on one node, while the effects of one step are carried out."""
+    # --- at home --------------------------------------------------------------------------------------------------
 
-    def __init__(self, memory: int | None, retained: int | None, writable: bool) -> None:
-        self.memory = memory
-        self.retained = retained
-        self.writable = writable
-        self.sent: list[ToHome] = []
-        self.supplied: list[tuple[NodeId, Data, int]] = []
-        self.failed = False
+    def _at_home_happens(self, world: World, place: int, message: Named[Any]) -> World:
+        key = (world.home, place, message)
+        after = self._at_home.get(key)
+        if after is None:
+            after = self._at_home[key] = self._home_step(world.home.value, place, message.value)
+        world = world._replace(home=after.page)
+        for to, said in after.sent:
+            if world.nodes[to].session is Session.UP:
+                world = world.change(to, from_home=(*world.nodes[to].from_home, said))
+        return world
 
-    def carry_out(self, effect: CacheEffect) -> None:
-        match effect:
-            case Send(message):
-                self.sent.append(message)
-            case Supply(to, data):
-                self.supplied.append((to, data, self._stable(effect) if self.retained is None else self.retained))
-            case Retain():
-                self.retained = self._stable(effect)
-            case Zero():
-                self.memory = 0
-            case Protect():
-                self.writable = False
-            case Drop():
-                self.memory, self.writable = None, False
-            case Forget():
-                self.retained = None
-            case Fail():
-                self.failed = True
-            case Hold():
-                pass
+    def _home_step(self, page: HomePage, place: int, message: ToHome | SessionEnded) -> AtHome:
+        after, effects = self._through(lambda: home.step(page, NodeId(place + 1), message))
+        sent = tuple((effect.node - 1, self._names.name(Received(effect.message))) for effect in effects)
+        return AtHome(self._names.name(after), sent)
 
-    def _stable(self, effect: CacheEffect) -> int:
-        if self.memory is None:
-            raise Broken(f"{effect} of a page that is not there")
-        if self.writable:
-            raise Broken(f"{effect} while processes may still write")
-        return self.memory
+    # --- the end of a session -------------------------------------------------------------------------------------
 
-    def settle(self, before: CachePage, page: CachePage) -> None:
-        """Compare the bytes with what the record says of them."""
-        if page.state is State.M and before.state is not State.M:
-            self._law(self.memory == page.version - 1, f"writes version {page.version} over {self.memory}")
-            self.memory = page.version
-        elif page.state.readable:
-            self._law(self.memory == page.version, f"reads version {self.memory} as {page.version}")
-        elif page.pending is None or page.pending.arrived is None:
-            self._law(self.memory is None, "keeps bytes in memory that nobody may read")
-        self._law(page.state is State.M or not self.writable, f"processes may still write to a page in {page.state}")
-        self._law((page.retained is None) == (self.retained is None), "retains bytes that nobody knows of")
+    def _ends_at_node(self, world: World, place: int, cut: str | None) -> World:
+        """The node gives up all it holds. Home may still hear what it said before."""
+        world = _close_streams(world, place, None, lose=cut is not None)
+        world = self._happens(world.change(place, from_home=(), waiters=()), place, self._names.name(SessionEnded()))
+        return _one_side_ended(world, place, Session.ENDED_AT_NODE)
 
-    def _law(self, holds: bool, otherwise: str) -> None:
-        if not holds:
-            raise Broken(otherwise)
+    def _ends_at_home(self, world: World, place: int, _: None) -> World:
+        """Home hears no more of this session. The node may still hear what was said to it before."""
+        world = _one_side_ended(world.change(place, to_home=()), place, Session.ENDED_AT_HOME)
+        notice = self._names.name(PeerLeft(place))
+        for other, node in enumerate(world.nodes):
+            if node.session is Session.UP and _owes(world, other, place):
+                world = world.change(other, from_home=(*node.from_home, notice))
+        return self._at_home_happens(world, place, self._names.name(SessionEnded()))
 
 
-def _with(world: World, place: int, node: Node) -> World:
-    return world._replace(nodes=(*world.nodes[:place], node, *world.nodes[place + 1 :]))
+def _asks(world: World, place: int) -> bool:
+    return world.nodes[place].page.value.pending is not None
 
 
-def _served(node: Node, waiter: Waiter) -> Node:
-    return node._replace(waiters=tuple(other for other in node.waiters if other != waiter))
+def _one_side_ended(world: World, place: int, side: Session) -> World:
+    if world.nodes[place].session is Session.UP:
+        return world.change(place, session=side)._replace(budget=world.budget.spend("endings"))
+    return world.change(place, session=Session.UP, to_home=(), from_home=())
 
 
-def _without(transfers: tuple[Transfer, ...], transfer: Transfer) -> tuple[Transfer, ...]:
-    where = transfers.index(transfer)
-    return transfers[:where] + transfers[where + 1 :]
+def _close_streams(world: World, place: int, to: int | None, lose: bool = False) -> World:
+    """What has not left yet never will. Either all has left by now, or what has not is lost."""
+    kept = []
+    for transfer in world.transfers:
+        if transfer.source == place and to in (None, transfer.to) and transfer.memory == LATER:
+            if lose:
+                continue
+            transfer = transfer._replace(memory=world.bytes_of(transfer))
+        kept.append(transfer)
+    return world._replace(transfers=tuple(sorted(kept)))
 
 
-def _unused_request(world: World, place: int) -> RequestId:
-    """The smallest number of this node's own that nobody remembers."""
-    used: set[RequestId] = set(world.home.requests)
-    for node in world.nodes:
-        used.update(node.page.requests, *(named.requests for named in node.to_home + node.from_home))
-    used.update(*(transfer.data.requests for transfer in world.transfers))
-    mine = range((place + 1) * REQUESTS_PER_NODE, (place + 2) * REQUESTS_PER_NODE)
-    return next(RequestId(number) for number in mine if number not in used)
+def _owes(world: World, place: int, other: int) -> bool:
+    """Whether a node has bytes for another on their way, or was told to send some. Others need not hear who left."""
+    node = world.nodes[place]
+    said = [node.page.value.deferred, *(getattr(named.value, "message", None) for named in node.from_home)]
+    told = any(isinstance(message, Fetch | Inv) and message.to == other + 1 for message in said)
+    return told or any(transfer[2:4] == (other, place) for transfer in world.transfers)

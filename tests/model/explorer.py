@@ -1,15 +1,23 @@
-"""Every world that can be reached, breadth first, and the laws in each of them."""
+"""Every world that can be reached from the first one, breadth first, and the laws in each of them.
+
+A world is quiet if nothing is on its way and nobody waits. From every world, a quiet one can be reached: this is checked
+on the whole graph, from the quiet worlds backwards.
+"""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Any
 
 from dsm.core import invariants
+from dsm.core.events import Received
 from dsm.core.types import NodeId
-from tests.model.cluster import Broken, Cluster, Move, Setting
-from tests.model.world import Session, World
+from tests.model.cluster import Cluster, Move, Setting, directly
+from tests.model.memory import Broken
+from tests.model.world import REQUESTS_PER_NODE, Named, Session, Transfer, Waiter, World
 
 
 class Violation(AssertionError):
@@ -23,34 +31,39 @@ class Explored:
     quiet: int
 
 
+def explore(setting: Setting, through: Callable[[Callable[[], Any]], Any] = directly) -> Explored:
+    """Visit every world of a setting.
+
+    Raises:
+        Violation: a law is broken in one of them.
+    """
+    return Explorer(Cluster(setting, through)).explore()
+
+
 class Explorer:
-    def __init__(self, setting: Setting, traced: Callable[[Callable[[], object]], object] = lambda call: call()) -> None:
-        self._cluster = Cluster(setting, traced)
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._worlds: list[World] = []
-        self._number: dict[World, int] = {}
-        self._story: list[tuple[int, Move | None]] = []
-        self._edges: list[array[int]] = []
+        self._numbers: dict[World, int] = {}
+        self._reached_by: list[tuple[int, Move | None]] = []
+        self._next: list[array[int]] = []
         self._judged: dict[object, list[str]] = {}
 
     def explore(self) -> Explored:
-        self._reach(self._cluster.first(), -1, None)
-        quiet = []
-        number = 0
-        while number < len(self._worlds):
-            world = self._worlds[number]
-            if self._judge(number, world):
-                quiet.append(number)
+        self._reach(self._cluster.first(), 0, None)
+        for number, world in enumerate(self._worlds):  # grows while it is gone through
+            self._judge(number, world)
             self._go_on(number, world)
-            number += 1
-        self._all_can_become_quiet(quiet)
-        return Explored(len(self._worlds), sum(map(len, self._edges)), len(quiet))
+        quiet = [number for number, world in enumerate(self._worlds) if _is_quiet(world)]
+        self._check_that_all_can_become(quiet)
+        return Explored(len(self._worlds), sum(map(len, self._next)), len(quiet))
 
-    def _reach(self, world: World, parent: int, move: Move | None) -> int:
-        number = self._number.setdefault(world, len(self._worlds))
+    def _reach(self, world: World, origin: int, move: Move | None) -> int:
+        number = self._numbers.setdefault(world, len(self._worlds))
         if number == len(self._worlds):
             self._worlds.append(world)
-            self._story.append((parent, move))
-            self._edges.append(array("l"))
+            self._reached_by.append((origin, move))
+            self._next.append(array("l"))
         return number
 
     def _go_on(self, number: int, world: World) -> None:
@@ -58,74 +71,100 @@ class Explorer:
             try:
                 after = self._cluster.after(world, move)
             except Broken as broken:
-                raise Violation(self.tell(number, move, str(broken))) from broken
-            self._edges[number].append(self._reach(after, number, move))
+                raise Violation(self._story(number, str(broken), move)) from broken
+            self._next[number].append(self._reach(after, number, move))
 
-    def _judge(self, number: int, world: World) -> bool:
-        """Check the laws; return whether the world is quiet."""
-        nodes = [node for node in world.nodes]
-        quiet = is_quiet(world)
-        key = (*(node.page for node in nodes), *(node.session for node in nodes), world.latest, quiet and world.home)
-        broken = self._judged.get(key)
-        if broken is None:
-            broken = self._judged[key] = _judgement(world, quiet)
-        if broken:
-            raise Violation(self.tell(number, None, "; ".join(broken)))
-        return quiet and not any(node.waiters for node in nodes)
+    def _judge(self, number: int, world: World) -> None:
+        quiet = _is_quiet(world)
+        key = (*((node.page, node.session) for node in world.nodes), world.latest, quiet and world.home)
+        if key not in self._judged:
+            self._judged[key] = _broken_laws(world, quiet)
+        if self._judged[key]:
+            raise Violation(self._story(number, "; ".join(self._judged[key])))
 
-    def _all_can_become_quiet(self, quiet: list[int]) -> None:
-        before: list[list[int]] = [[] for _ in self._worlds]
-        for number, after in enumerate(self._edges):
-            for other in after:
-                before[other].append(number)
-        good = bytearray(len(self._worlds))
-        todo = quiet.copy()
-        for number in todo:
-            good[number] = True
+    def _check_that_all_can_become(self, quiet: list[int]) -> None:
+        origins: list[list[int]] = [[] for _ in self._worlds]
+        for number, following in enumerate(self._next):
+            for other in following:
+                origins[other].append(number)
+        able = set(quiet)
+        todo = list(quiet)
         while todo:
-            for other in before[todo.pop()]:
-                if not good[other]:
-                    good[other] = True
-                    todo.append(other)
-        stuck = good.find(0)
-        if stuck >= 0:
-            raise Violation(self.tell(stuck, None, "this can never become quiet"))
+            new = [origin for origin in origins[todo.pop()] if origin not in able]
+            able.update(new)
+            todo += new
+        stuck = next((number for number in range(len(self._worlds)) if number not in able), None)
+        if stuck is not None:
+            raise Violation(self._story(stuck, "this can never become quiet"))
 
-    def tell(self, number: int, last: Move | None, what: str) -> str:
-        world = self._worlds[number]
-        moves = [] if last is None else [last]
-        while (story := self._story[number])[1] is not None:
-            number, move = story
-            moves.append(move)
-        lines = [f"{count:3}  {describe(move)}" for count, move in enumerate(reversed(moves), 1)]
-        lines += ["", f"home    {world.home.value}"]
-        lines += [f"node {place}  {node.page.value} {node}" for place, node in enumerate(world.nodes, 1)]
-        return "\n".join([what, "", *lines])
+    def _story(self, number: int, end: str, *last: Move) -> str:
+        world, moves = self._worlds[number], list(last)
+        while (move := self._reached_by[number][1]) is not None:
+            moves.insert(0, move)
+            number = self._reached_by[number][0]
+        lines = [f"{count:3}  {_tell(move)}" for count, move in enumerate(moves, 1)]
+        nodes = [f"     node {place}: {_say(node.page)}" for place, node in enumerate(world.nodes, 1)]
+        return "\n".join([end, *lines, "     before the last step" if last else "", f"     {_say(world.home)}", *nodes])
 
 
-def describe(move: Move) -> str:
-    subject = getattr(move.subject, "value", move.subject)
-    return f"{move.place + 1} {move.kind} {subject}"
-
-
-def is_quiet(world: World) -> bool:
-    """Whether nothing is on its way and nothing is under way."""
-    if world.transfers or any(node.to_home or node.from_home for node in world.nodes):
-        return False
-    return all(
-        node.session is Session.UP
-        and node.page.value.pending is None
-        and node.page.value.putting is None
-        and node.page.value.deferred is None
+def _is_quiet(world: World) -> bool:
+    return not world.transfers and not any(
+        node.to_home
+        or node.from_home
+        or node.waiters
+        or node.session is not Session.UP
+        or node.page.value.pending
+        or node.page.value.putting
+        or node.page.value.deferred
         for node in world.nodes
     )
 
 
-def _judgement(world: World, quiet: bool) -> list[str]:
+def _broken_laws(world: World, quiet: bool) -> list[str]:
     caches = {
         NodeId(place): node.page.value
         for place, node in enumerate(world.nodes, 1)
         if node.session is not Session.ENDED_AT_HOME
     }
-    broken = invariants.always(caches, world.latest)
-    return broken + invariants.when_quiet(world.home.value, caches) if quiet else broken
+    return invariants.always(caches, world.latest) + (invariants.when_quiet(world.home.value, caches) if quiet else [])
+
+
+def _tell(move: Move) -> str:
+    """A move, as a line of a conversation."""
+    node, subject = f"node {move.place + 1}", move.subject
+    match move.kind, subject:
+        case ("home hears" | "home hears twice"), _:
+            return f"{node} → home    {_say(subject)}{' twice' if 'twice' in move.kind else ''}"
+        case ("hears" | "hears twice"), _:
+            return f"home → {node}    {_say(subject)}{' twice' if 'twice' in move.kind else ''}"
+        case ("receives" | "loses"), Transfer() as transfer:
+            lost = " is lost" if move.kind == "loses" else ""
+            return f"node {transfer.source + 1} ⇒ {node}  {_say(transfer.data)}{lost}"
+        case _, Waiter(write, scope):
+            return f"{node} wants to {'write' if write else 'read'}{' in a scope' if scope else ''}"
+        case ("ends at node" | "ends at home"), _:
+            return f"{node}: its session {move.kind} {subject or ''}"
+    return f"{node} {move.kind} {_say(subject)}"
+
+
+def _say(value: object) -> str:
+    """A message, event or record in few words: what has its default value is left out."""
+    match value:
+        case Named():
+            return _say(value.value)
+        case Received(message):
+            return _say(message)
+        case Enum():
+            return value.name
+        case tuple():
+            return f"[{', '.join(map(_say, value))}]"
+    if not is_dataclass(value):
+        return str(value)
+    words = [type(value).__name__]
+    for field in fields(value):
+        item = getattr(value, field.name)
+        if field.name in ("request", "putting") and item is not None:
+            words.append(f"{field.name}={item // REQUESTS_PER_NODE}.{item % REQUESTS_PER_NODE}")
+        elif item != field.default:
+            words.append(f"{field.name}={_say(item)}")
+    return f"{words[0]}({', '.join(words[1:])})"

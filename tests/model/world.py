@@ -1,7 +1,9 @@
 """One page in a small cluster, as a value: everything there is to know about it, and nothing else.
 
 A `World` is a tuple of tuples of small things, so that it hashes fast. Records, messages and events are frozen
-dataclasses, which hash slowly; they are stored once and stood for by a `Named`, which compares by identity.
+dataclasses, which hash slowly; each is kept once and stood for by a `Named`, which compares by identity.
+
+Bytes are a version number: a node that may write has written at once, so a copy that misses a write has another number.
 """
 
 from __future__ import annotations
@@ -18,6 +20,10 @@ from dsm.core.messages import ToHome
 from dsm.core.types import RequestId
 
 T = TypeVar("T")
+
+REQUESTS_PER_NODE = 16
+LATER = -1
+"""Bytes that have not left their supplier's memory."""
 
 
 class Named(Generic[T]):
@@ -60,12 +66,12 @@ def _requests(value: object) -> Iterator[RequestId]:
 
 
 class Session(Enum):
-    """Between node and home. Each of the two sides notices by itself that a session has ended."""
+    """Between a node and home. Each side notices by itself that it has ended; the node joins again once both have."""
 
     UP = "up"
     ENDED_AT_NODE = "ended at the node"
     ENDED_AT_HOME = "ended at home"
-    """The node goes on as if nothing had happened. What its processes read is its own affair; nobody else may suffer."""
+    """The node goes on as if nothing had happened. What its own processes read is stale; nobody else may suffer."""
 
 
 class Waiter(NamedTuple):
@@ -75,10 +81,16 @@ class Waiter(NamedTuple):
     scope: bool
 
 
+class PeerLeft(NamedTuple):
+    """Home's notice to a node that the session of another has ended."""
+
+    place: int
+
+
 class Node(NamedTuple):
     page: Named[CachePage]
     memory: int | None = None
-    """The bytes in the page's place: the version whose writer wrote them."""
+    """The bytes in the page's place: the version that was written last."""
     retained: int | None = None
     waiters: tuple[Waiter, ...] = ()
     operations: int = 0
@@ -86,30 +98,66 @@ class Node(NamedTuple):
     session: Session = Session.UP
     to_home: tuple[Named[ToHome], ...] = ()
     from_home: tuple[Named[Any], ...] = ()
-    """`Received` events on their way to the node."""
+    """`Received` and `PeerLeft`."""
 
 
 class Transfer(NamedTuple):
     """Bytes on a page stream."""
 
     order: int
+    """Of `data`: transfers are kept sorted, since a page stream has no order."""
     data: Named[Any]
-    """The `Received` event that they will be."""
+    """The `Received` that they will be."""
     to: int
+    source: int
     memory: int
+
+
+class Budget(NamedTuple):
+    """What may still go wrong."""
+
+    losses: int = 0
+    """Transfers that are lost."""
+    repeats: int = 0
+    """Requests that are repeated although nothing is overdue."""
+    duplicates: int = 0
+    """Messages of a session that are heard twice."""
+    endings: int = 0
+    """Sessions that end."""
+
+    def spend(self, what: str) -> Budget:
+        return self._replace(**{what: getattr(self, what) - 1})
 
 
 class World(NamedTuple):
     home: Named[HomePage]
     nodes: tuple[Node, ...]
-    """Node 1 first."""
+    """Node 1 is at place 0."""
     transfers: tuple[Transfer, ...] = ()
-    """In no particular order, therefore sorted."""
     latest: int = 0
     """The highest version that any node ever had."""
-    losses: int = 0
-    """How many more transfers may be lost."""
-    repeats: int = 0
-    """How many more requests may be repeated although nothing was lost."""
-    endings: int = 0
-    """How many more sessions may end."""
+    budget: Budget = Budget()
+
+    def with_node(self, place: int, node: Node) -> World:
+        nodes = (*self.nodes[:place], node, *self.nodes[place + 1 :])
+        return World(self.home, nodes, self.transfers, self.latest, self.budget)
+
+    def change(self, place: int, **changes: Any) -> World:
+        return self.with_node(place, self.nodes[place]._replace(**changes))
+
+    def without(self, transfer: Transfer) -> World:
+        where = self.transfers.index(transfer)
+        return self._replace(transfers=self.transfers[:where] + self.transfers[where + 1 :])
+
+    def bytes_of(self, transfer: Transfer) -> int:
+        """What a transfer brings if it leaves now. Memory that was given back reads as zeros."""
+        return self.nodes[transfer.source].memory or 0 if transfer.memory == LATER else transfer.memory
+
+    def unused_request(self, place: int) -> RequestId:
+        """The smallest number of a node that nobody remembers, so that worlds do not differ by old numbers."""
+        used = set(self.home.requests)
+        for node in self.nodes:
+            used.update(node.page.requests, *(named.requests for named in node.to_home + node.from_home))
+        used.update(*(transfer.data.requests for transfer in self.transfers))
+        numbers = range((place + 1) * REQUESTS_PER_NODE, (place + 2) * REQUESTS_PER_NODE)
+        return next(RequestId(number) for number in numbers if number not in used)
