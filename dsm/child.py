@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from dsm.errors import Unavailable
-from dsm.limits import START_SECONDS
+from dsm.limits import START_SECONDS, STOP_SECONDS
 
 _SETTINGS = ("DSM_CONFIG", "DSM_DIRECTORY", "DSM_NODE")  # and what begins so
 _LAST_WORDS_LINES = 12
 _READY_BYTES = 1 << 16
-_ENDING_SECONDS = 0.5  # from closing standard output to the end of the process
 
 
 class Child:
@@ -66,12 +65,14 @@ class Child:
             Unavailable: it ended, or did not serve before `deadline` (time.monotonic). Its last words are in the text.
         """
         assert self._process is not None and self._process.stdout is not None, "launch() comes first"
-        with self._process.stdout as stdout:
-            line = _read_line(stdout.fileno(), deadline)
         try:
-            self.ready = dict(json.loads(line))
+            with self._process.stdout as stdout:
+                self.ready = dict(json.loads(_read_line(stdout.fileno(), deadline)))
+        except TimeoutError:
+            raise self._failed(f"did not serve within {START_SECONDS:.0f} s") from None
         except (ValueError, TypeError):
-            raise self._unavailable(f"{self.name} {self._how_it_failed()}", remedy=self.last_words()) from None
+            self.reap(time.monotonic() + STOP_SECONDS)  # it closed its standard output, so it is about to end
+            raise self._failed(f"ended with status {self.exit_status} before it served") from None
 
     def signal(self, number: int) -> None:
         if self._process is not None:
@@ -101,21 +102,22 @@ class Child:
         lines = self.log().splitlines()[-_LAST_WORDS_LINES:]
         return "\n    ".join(["Its last words were:", *lines]) if lines else "It wrote nothing"
 
-    def _how_it_failed(self) -> str:
-        assert self._process is not None, "only what was launched can fail"
-        try:
-            status = self._process.wait(_ENDING_SECONDS)
-        except subprocess.TimeoutExpired:
-            return f"did not serve within {START_SECONDS:.0f} s"
-        return f"ended with status {status} before it served"
+    def _failed(self, how: str) -> Unavailable:
+        return self._unavailable(f"{self.name} {how}", remedy=self.last_words(), definite=True)
 
 
 def _read_line(fd: int, deadline: float) -> bytes:
-    """Return one line without its end; what there is of it if the other side closes or the deadline passes."""
+    """Return one line, or what there is of it when the other side closes.
+
+    Raises:
+        TimeoutError: the deadline passed.
+    """
     line = b""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    while not line.endswith(b"\n") and poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+    while not line.endswith(b"\n"):
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError
         more = os.read(fd, _READY_BYTES)
         if not more:
             break

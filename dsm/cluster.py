@@ -55,13 +55,13 @@ class LocalCluster:
     """
 
     def __init__(self, nodes: int = 3, *, memory_limit: int | str | None = None, listen: str = "127.0.0.1:0") -> None:
+        self._lifeline: tuple[int, int] | None = None  # reading end, writing end
         if not 0 <= nodes <= LOCAL_NODES_MAX:
             raise InvalidArgument(f"a local cluster has 0 to {LOCAL_NODES_MAX} nodes, not {nodes}")
         self._count = nodes
         self._memory_limit = _share(nodes) if memory_limit is None else parse_size(memory_limit, "memory_limit")
         self._listen = listen
         self._run_directory: Path | None = None
-        self._lifeline: tuple[int, int] | None = None  # reading end, writing end
         self._directory: Child | None = None
         self._nodes: list[Child] = []
         self._parent = os.getpid()
@@ -109,6 +109,9 @@ class LocalCluster:
     ) -> None:
         self.stop()
 
+    def __del__(self) -> None:
+        self._break_lifeline()  # dropped without stop(): the daemons end by themselves
+
     def __len__(self) -> int:
         """How many nodes there are, those that were stopped or killed included."""
         return len(self._nodes)
@@ -134,7 +137,7 @@ class LocalCluster:
 
     def socket(self, node: int) -> str:
         """The Unix socket of a node, for DSM_NODE or `dsm.connect`."""
-        return str(self._run / f"{self._node(node).name}.sock")
+        return str(self.run_directory / f"{self._node(node).name}.sock")
 
     def connect(self, node: int = 0, **options: Any) -> Client:
         """A client of a node; `options` are those of `dsm.connect`."""
@@ -170,20 +173,21 @@ class LocalCluster:
     # --- Within --------------------------------------------------------------------------------------------------
 
     @property
-    def _run(self) -> Path:
+    def run_directory(self) -> Path:
+        """Where sockets and logs are; private, and gone when the cluster has stopped."""
         if self._run_directory is None:
             raise NodeUnavailable("the local cluster does not run", remedy="Call start(), or use it in a `with`")
         return self._run_directory
 
     def _node(self, node: int) -> Child:
-        run = self._run
+        run = self.run_directory
         if not 0 <= node < len(self._nodes):
             raise InvalidArgument(f"there is no node {node} among the {len(self._nodes)} in {run}")
         return self._nodes[node]
 
     def _start_directory(self) -> None:
         command = ["directory", "--listen", self._listen, "--store", ":memory:", *self._ties()]
-        self._directory = Child("directory", command, self._run / "directory.log", DirectoryUnavailable)
+        self._directory = Child("directory", command, self.run_directory / "directory.log", DirectoryUnavailable)
         self._launch([self._directory])
 
     def _start_nodes(self, count: int) -> None:
@@ -204,15 +208,15 @@ class LocalCluster:
         options = {
             "--name": name,
             "--directory": self.directory_address,
-            "--socket": str(self._run / f"{name}.sock"),
+            "--socket": str(self.run_directory / f"{name}.sock"),
             "--listen": "127.0.0.1:0",
             "--memory-limit": str(self._memory_limit),
         }
         command = ["node", *(word for option in options.items() for word in option), *self._ties()]
-        return Child(name, command, self._run / f"{name}.log", NodeUnavailable)
+        return Child(name, command, self.run_directory / f"{name}.log", NodeUnavailable)
 
     def _ties(self) -> list[str]:
-        return ["--lifeline-fd", str(self._owned_lifeline()), "--run-directory", str(self._run)]
+        return ["--lifeline-fd", str(self._owned_lifeline()), "--run-directory", str(self.run_directory)]
 
     def _launch(self, children: list[Child]) -> None:
         lifeline = self._owned_lifeline()

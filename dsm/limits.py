@@ -63,15 +63,13 @@ PAGE_FRAME_BYTES_MAX = 2 * MIB  # bytes behind one header: one page of the large
 PAGE_SOCKET_BYTES = 4 * MIB  # send buffer of a page stream: a run of pages leaves in one system call
 PAGE_QUEUE_FRAMES_MAX = 1 << 16  # frames waiting on one page stream; beyond, it is cut and the requests are repeated
 FALLBACK_QUEUE_FRAMES_MAX = 256  # frames with their bytes waiting for gRPC; beyond, they are lost and asked for again
-PAGE_STREAMS_MAX = 256  # connections that other nodes may hold to one node
 SESSION_MESSAGE_BYTES_MAX = 4 * MIB  # gRPC's own default
 SESSION_BATCH_MESSAGES_MAX = 1024  # page messages in one session message
 SESSION_QUEUE_MESSAGES_MAX = 1 << 20  # outgoing page messages of one session before it is ended as too slow
 STREAMS_PER_CONNECTION_MAX = 256  # gRPC calls under way on one connection; a node has one session and some unary calls
 RUN_PAGES_MAX = 4096  # pages that one message may name
-HOME_QUEUE_REQUESTS_MAX = 4096  # requests waiting for one page; one per node, so the bound of nodes too
-
-SESSIONS_MAX = HOME_QUEUE_REQUESTS_MAX  # nodes in one cluster
+SESSIONS_MAX = 4096  # nodes in one cluster; each has at most two requests waiting for a page
+PAGE_STREAMS_MAX = SESSIONS_MAX  # connections that other nodes may hold to one node
 PAGE_MAP_ITEMS_MAX = 1 << 14  # runs, and sharers in them, of one reply about who has which page
 REGION_INFOS_PER_REPLY = 128  # of up to 18 KiB each, so that a reply stays below SESSION_MESSAGE_BYTES_MAX
 

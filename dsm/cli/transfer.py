@@ -42,7 +42,7 @@ def put(file: str, name: str, page_size: int, overwrite: bool, socket: str | Non
     """
     with _source(file) as source, connect(socket) as client:
         size = _size_left(source)
-        with _region(client, name, overwrite, size=size, page_size=page_size) as region:
+        with _region(client, name, overwrite, size, page_size) as region:
             seconds = _each_chunk(f"put {name}", size, lambda offset, length: _fill(region, offset, length, source))
     _tell({"region": name, "size": size, "created": region.created, "seconds": seconds}, output)
 
@@ -68,10 +68,11 @@ def get(name: str, file: str, socket: str | None, output: str) -> None:
 
 
 @contextmanager
-def _region(client: Client, name: str, overwrite: bool, **options: int) -> Iterator[Region]:
+def _region(client: Client, name: str, overwrite: bool, size: int, page_size: int) -> Iterator[Region]:
     """The region to fill. One that was made for the file goes again if filling it fails: a part is of no use."""
     try:
-        region = client.open_or_create(name, **options) if overwrite else client.create(name, **options)
+        make = client.open_or_create if overwrite else client.create
+        region = make(name, size=size, page_size=page_size)
     except RegionExists as error:
         raise RegionExists(error.message, remedy="Give --overwrite, or remove it with `dsm rm`") from error
     with region:

@@ -5,6 +5,9 @@ from it, by slicing or by NumPy, keeps the root alive, and while that is so the 
 collected. (`np.ndarray(buffer=...)` over a memoryview of the mapping itself would keep the mapping's object and still
 let it be unmapped.)
 
+An array is a subclass of `np.ndarray` in the way of `np.memmap`, for one reason: it pickles to where it lies, so that
+another process gets the same memory and not a copy of it. What NumPy computes from it is an ordinary array.
+
 A dtype is stored with a region as the text of NumPy's own description of it, the one in the header of a .npy file.
 Reading it back needs no pickle. What does not come back as it went, or holds pointers, is refused.
 """
@@ -14,7 +17,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Sequence
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -23,6 +26,10 @@ from dsm.errors import InvalidArgument, ProtocolError
 from dsm.limits import ARRAY_DIMENSIONS_MAX, DTYPE_CHARS_MAX
 from dsm.memory.mapping import Mapping
 from dsm.units import parse_size
+
+if TYPE_CHECKING:
+    from dsm.client.checks import Mode
+    from dsm.client.region import RegionCore
 
 Shape = SupportsIndex | Sequence[SupportsIndex]
 
@@ -97,3 +104,46 @@ def make_root(mapping: Mapping, offset: int, length: int, writable: bool) -> NDA
     """Return bytes of a region as an array that holds an export of the mapping."""
     buffer = memoryview(mapping) if writable else memoryview(mapping).toreadonly()
     return np.frombuffer(buffer, np.uint8, length, offset)
+
+
+class SharedArray(np.ndarray[Any, Any]):
+    """An array that lies in a region. Slices and other views of it are such arrays too."""
+
+    _region: RegionCore | None
+
+    @classmethod
+    def over(
+        cls,
+        region: RegionCore,
+        root: NDArray[np.uint8],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        offset: int,
+        strides: tuple[int, ...] | None = None,
+    ) -> Self:
+        """Return an array over the root of a region."""
+        array = cls(shape, dtype, root, offset, strides)
+        array._region = region
+        return array
+
+    def __array_finalize__(self, source: Any) -> None:
+        # Called for whatever NumPy makes of an array of this class, with memory of its own or not.
+        region = getattr(source, "_region", None)
+        self._region = region if region is not None and np.may_share_memory(self, source) else None
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        result = super().__array_wrap__(array, context)
+        if result is self or type(self) is not SharedArray:
+            return result
+        return result[()] if return_scalar or not result.shape else result.view(np.ndarray)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        if self._region is None:
+            return np.asarray(self).__reduce_ex__(protocol)
+        from dsm.client import sync
+
+        mode: Mode = "r+" if self.flags.writeable else "r"
+        offset = self.__array_interface__["data"][0] - self._region.address
+        dtype = self.dtype if self.dtype.names else self.dtype.str  # the text is shorter, and all of a plain dtype
+        where = self._region.core.given_address, self._region.info.name, mode
+        return sync.array_again, (*where, offset, self.shape, self.strides, dtype)

@@ -104,7 +104,7 @@ class RegionFace:
     ) -> NDArray[Any]:
         """Return a NumPy array over the bytes from `offset` on, for plain loads and stores.
 
-        It keeps the region mapped, and is read-only if the mode is "r".
+        It keeps the region mapped, and is read-only if the mode is "r". Pickled, it is the same memory elsewhere.
 
         Args:
             shape: a number or a tuple; by default the shape stored with the region, else all that there is.

@@ -51,6 +51,11 @@ class RegionCore:
         return self._attachment.closed
 
     @property
+    def address(self) -> int:
+        """Where the mapping starts."""
+        return self._mapping.address
+
+    @property
     def buf(self) -> memoryview:
         """All bytes, for plain loads and stores."""
         return memoryview(self._root("region.buf"))
@@ -58,8 +63,6 @@ class RegionCore:
     def ndarray(self, shape: Shape | None, dtype: DTypeLike | None, offset: object) -> NDArray[Any]:
         """A NumPy array over the bytes from `offset` on."""
         self._transparent()
-        import numpy as np
-
         from dsm.client import arrays
 
         start, most = checks.byte_range(offset, None, self.info.size, self.info.name)
@@ -68,7 +71,20 @@ class RegionCore:
             what = f"an array of shape {extents} and dtype {kind} at offset {start:,}"
             raise InvalidArgument(f"{what} has {needed:,} bytes, and region {self.info.name!r} only {most:,} there")
         root = self._root(f"an array of shape {extents} and dtype {kind} at offset {start:,}")
-        return np.ndarray(extents, kind, root, start)
+        return arrays.SharedArray.over(self, root, extents, kind, start)
+
+    def view(self, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """An array like one that another process has pickled. NumPy checks that it lies inside."""
+        import numpy as np
+
+        from dsm.client import arrays
+
+        kind = np.dtype(dtype)
+        root = self._root(f"an unpickled array of shape {shape} and dtype {kind} at offset {offset:,}")
+        try:
+            return arrays.SharedArray.over(self, root, shape, kind, offset, strides)
+        except (TypeError, ValueError) as error:
+            raise InvalidArgument(f"region {self.info.name!r} is another one than was pickled: {error}") from error
 
     def _root(self, description: str) -> Any:
         """All bytes as an array, which everything derived from it keeps alive, and which keeps the mapping."""

@@ -4,7 +4,7 @@ Leaving a `with` block closes what can be closed. Arrays usually outlive the blo
 variable does, so a region with arrays alive stays attached until they are gone. `close()` is the strict form: it
 raises ArraysAlive and says which.
 
-Clients and regions pickle to an address and a name. Wherever they are unpickled, all of one address share one client.
+Clients, regions and arrays pickle to an address and a name. Unpickled, those of one address share one client.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Region(RegionFace):
         run(self._core.close(leave_arrays=True))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _open_again, (self._core.core.given_address, self.name, self.mode)
+        return open_again, (self._core.core.given_address, self.name, self.mode)
 
 
 class Client(ClientFace):
@@ -256,17 +256,36 @@ class Client(ClientFace):
         run(self._core.close(leave_arrays=True))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return shared, (self._core.given_address,)
+        return client_again, (self._core.given_address,)
 
 
-def shared(address: str | None) -> Client:
-    """Return this process's client for an address, as unpickled clients and regions use it."""
+def shared_core(address: str | None) -> ClientCore:
+    """Return what all unpickled things of an address share in this process."""
     core = _shared.get(address)
     if core is None or core.closed:
         core = run(client_core.connect(address, None, None, SyncTransport))
         _shared[address] = core
-    return Client(core)
+    return core
 
 
-def _open_again(address: str | None, name: str, mode: Mode) -> Region:
-    return shared(address).open(name, mode=mode)
+def client_again(address: str | None) -> Client:
+    """Return an unpickled client."""
+    return Client(shared_core(address))
+
+
+def open_again(address: str | None, name: str, mode: Mode) -> Region:
+    """Return an unpickled region."""
+    return Region(run(shared_core(address).open(name, mode)))
+
+
+def array_again(
+    address: str | None,
+    name: str,
+    mode: Mode,
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    dtype: DTypeLike,
+) -> NDArray[Any]:
+    """Return an unpickled array."""
+    return run(shared_core(address).open(name, mode)).view(offset, shape, strides, dtype)

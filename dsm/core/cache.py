@@ -80,16 +80,18 @@ def step(page: CachePage, event: Event) -> Outcome:
             return _data(page, data)
         case _, Received(message=Grant() as grant):
             return _grant(page, grant)
-        case (State.M, Received(message=Fetch())) if page.held or page.pin is Pin.WRITE:
-            return _defer(page, event.message)
+        case State.M, Received(message=Fetch() as fetch) if page.held or page.pin is Pin.WRITE:
+            return _defer(page, fetch)
         case State.M, Received(message=Fetch() as fetch):
             return replace(page, state=State.O), (Protect(), *_supply(page, fetch))
         case State.O, Received(message=Fetch() as fetch):
             return page, _supply(page, fetch)
         case _, Received(message=Inv(to=int() as to) as inv) if page.retained and page.retained.request == inv.request:
             return page, (Supply(to, page.retained), Send(Ack(inv.request)))  # the first transfer broke
-        case (State.S | State.O | State.M, Received(message=Inv())) if page.held or page.pin is not Pin.NONE:
-            return _defer(page, event.message)
+        case State.S, Received(message=Inv(to=int())):
+            pass  # home is wrong about the owner
+        case State.S | State.O | State.M, Received(message=Inv() as inv) if page.held or page.pin is not Pin.NONE:
+            return _defer(page, inv)
         case _, Received(message=Inv() as inv):
             return _invalidate(page, inv)
         case _, Received(message=Release() as release):
@@ -108,13 +110,13 @@ def step(page: CachePage, event: Event) -> Outcome:
             return _ask(page, page.pending) if page.pending and page.pending.arrived is None else (page, ())
         case _, Pinned(write=write) if can_pin(page, write) and page.pin is Pin.NONE:
             return replace(page, pin=Pin.WRITE if write else Pin.READ), ()
-        case (State.S | State.O | State.M, Unpinned()) if page.pin is not Pin.NONE:
+        case State.S | State.O | State.M, Unpinned() if page.pin is not Pin.NONE:
             return _resume(replace(page, pin=Pin.NONE))
         case _, HoldEnded():
             return _resume(replace(page, held=False))
-        case (State.S, EvictionChosen()) if evictable(page):
+        case State.S, EvictionChosen() if evictable(page):
             return replace(page, state=State.I, version=0), (Drop(),)
-        case (State.O, EvictionChosen(request=request)) if evictable(page):
+        case State.O, EvictionChosen(request=request) if evictable(page):
             return replace(page, putting=request), (Send(Put(request)),)
         case _, SessionEnded():
             return CachePage(), (Drop(), Forget())
@@ -129,9 +131,7 @@ def can_pin(page: CachePage, write: bool) -> bool:
 def expects(page: CachePage, data: Data) -> bool:
     """Whether the bytes of `data` may be received into the page's own place, which no process can reach."""
     pending = page.pending
-    return (
-        page.state is State.I and pending is not None and pending.request == data.request and pending.arrived is None
-    )
+    return page.state is State.I and pending is not None and pending.request == data.request and pending.arrived is None
 
 
 def evictable(page: CachePage) -> bool:
@@ -178,6 +178,8 @@ def _lost(page: CachePage, request: RequestId) -> Outcome:
     pending = page.pending
     if pending is None or pending.request != request or pending.arrived is not None:
         return page, ()  # the bytes came before their supplier died; home's Grant is on its way
+    if page.state.readable:
+        raise ProtocolError(f"home says that no copy is left; here is one: {page}")
     return replace(page, pending=None), (Send(Done(request, ok=False)), Fail())
 
 
@@ -205,7 +207,7 @@ def _invalidate(page: CachePage, inv: Inv) -> Outcome:
     match page.state, inv.to:
         case State.I, None:
             return page, (ack,)  # dropped in silence before
-        case (State.S | State.O), None:
+        case State.S | State.O, None:
             return gone, (Drop(), ack)
         case (State.O | State.M) as state, to if to is not None:
             data = Data(inv.request, page.version + 1, write=True, grants=inv.grants)

@@ -2,9 +2,11 @@
 
     single writer       where a node may write, no other node may even read      (SWMR, Primer section 2.3)
     latest value        every readable copy has the latest version               (data-value invariant, ibid.)
-    one owner           at most one node is answerable for the bytes, beside those that wait to be told they are not
+    one owner           at most one node is answerable for the bytes
     scope               a pinned page is there, and allows what it was pinned for
     agreement           with nothing under way, home knows the owner, its version, and a superset of the readers
+
+A node whose Put is under way does not count as an owner beside its heir: it learns last who has taken over.
 """
 
 from __future__ import annotations

@@ -258,10 +258,11 @@ class LocalServer:
         """
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            os.makedirs(os.path.dirname(os.path.abspath(self.path)), mode=0o700, exist_ok=True)
+            others = not self._trusted <= {0, os.geteuid()}
+            os.makedirs(os.path.dirname(os.path.abspath(self.path)), mode=0o755 if others else 0o700, exist_ok=True)
             _remove_stale(self.path)
             listener.bind(self.path)
-            os.chmod(self.path, 0o600 if self._trusted <= {0, os.geteuid()} else 0o666)
+            os.chmod(self.path, 0o666 if others else 0o600)
             listener.listen(128)
         except OSError as error:
             listener.close()

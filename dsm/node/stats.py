@@ -17,7 +17,7 @@ class FaultCost(Enum):
     MINOR = "minor"  # 0: the page is here, only not mapped in this process
     READ = "read"  # 3: to home, to the owner, to here; 2 where home grants zeros
     UPGRADE = "upgrade"  # 2, and 2 more where sharers have to go
-    WRITE = "write"  # 3: to home, to the owner, to here; 5 where sharers have to go; 2 where home grants zeros
+    WRITE = "write"  # 3: to home, to the owner, to here; 4 where sharers have to go; 2 where home grants zeros
 
 
 class Histogram:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 
 import dsm
-from dsm.errors import RegionNotFound
+from dsm.client.arrays import SharedArray
+from dsm.errors import InvalidArgument, RegionNotFound
 
 BYTES_MAX = 250
 
@@ -55,4 +59,64 @@ def test_a_region_that_is_gone_is_not_found(client: dsm.Client, name: str) -> No
     data = pickle.dumps(region)
     region.unlink()
     with pytest.raises(RegionNotFound):
+        pickle.loads(data)
+
+
+@pytest.mark.needs("userfaultfd")
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda array: array,
+        lambda array: array[3:7, ::2],
+        lambda array: array[::-1, ::-3],
+        lambda array: array.T,
+        lambda array: array.view("u1"),
+        lambda array: array[2],
+        lambda array: array[2:3, 0].reshape(()),
+    ],
+)
+def test_an_unpickled_array_is_the_same_memory(client: dsm.Client, name: str, cut: Callable[[Any], Any]) -> None:
+    whole = client.array(name, (10, 12), "i4")
+    whole[:] = np.arange(120).reshape(10, 12)
+    mine = cut(whole)
+    data = pickle.dumps(mine)
+    assert len(data) < BYTES_MAX
+    theirs = pickle.loads(data)
+    assert np.array_equal(mine, theirs) and mine.dtype == theirs.dtype
+    theirs[...] = 7
+    assert np.all(mine == 7)
+
+
+@pytest.mark.needs("userfaultfd")
+def test_a_structured_array_and_its_fields_can_be_pickled(client: dsm.Client, name: str) -> None:
+    whole = client.array(name, 4, [("a", "u1"), ("b", "f8")])
+    theirs, field = pickle.loads(pickle.dumps(whole)), pickle.loads(pickle.dumps(whole["b"]))
+    theirs["b"] = 2.5
+    assert whole["b"].tolist() == field.tolist() == [2.5] * 4
+
+
+@pytest.mark.needs("userfaultfd")
+def test_what_is_computed_from_an_array_is_an_ordinary_array(client: dsm.Client, name: str) -> None:
+    array = client.array(name, (4, 4), "f8")
+    array += 1
+    assert isinstance(array, SharedArray)
+    assert type(array + 1) is type(array.sum(axis=0)) is type(np.sqrt(array)) is np.ndarray
+    assert type(array.sum()) is type(array[0, 0]) is np.float64
+    for own in (array.copy(), array[array > 0], array[[0, 1]]):
+        assert np.array_equal(pickle.loads(pickle.dumps(own)), own)
+        assert type(pickle.loads(pickle.dumps(own))) is np.ndarray
+
+
+@pytest.mark.needs("userfaultfd")
+def test_a_read_only_array_stays_read_only(client: dsm.Client, name: str) -> None:
+    client.array(name, 4, "f8")
+    assert not pickle.loads(pickle.dumps(client.array(name, mode="r"))).flags.writeable
+
+
+@pytest.mark.needs("userfaultfd")
+def test_an_array_of_a_region_that_is_another_now_is_refused(client: dsm.Client, name: str) -> None:
+    data = pickle.dumps(client.array(name, 10_000, "f8"))
+    client.unlink(name)
+    client.create(name, 100)
+    with pytest.raises(InvalidArgument, match="another one than was pickled"):
         pickle.loads(data)

@@ -4,6 +4,9 @@
     page stream  no order, and transfers may be lost
     daemon       carries effects out in order; after each step serves those who wait, and asks for what they miss;
                  lets bytes leave late, but not after its own session or the receiver's has ended
+
+A node's processes begin a bounded number of operations, and a bounded number of things go wrong; what follows from that
+is explored in every order.
 """
 
 from __future__ import annotations
@@ -30,7 +33,19 @@ from dsm.core.messages import Fetch, Inv, ToHome
 from dsm.core.types import NodeId, Pin
 from dsm.errors import ProtocolError
 from tests.model.memory import Broken, Memory
-from tests.model.world import LATER, Budget, Named, Names, Node, PeerLeft, Session, Transfer, Waiter, World
+from tests.model.world import (
+    ALL_GOES_WELL,
+    LATER,
+    Budget,
+    Named,
+    Names,
+    Node,
+    PeerLeft,
+    Session,
+    Transfer,
+    Waiter,
+    World,
+)
 
 T = TypeVar("T")
 
@@ -50,7 +65,7 @@ class Setting:
     evictions: bool = False
     hold: bool = False
     """A page is held for a while; without, its hold ends at once."""
-    budget: Budget = Budget()
+    budget: Budget = ALL_GOES_WELL
 
 
 class Move(NamedTuple):
@@ -288,9 +303,7 @@ class Cluster:
         return world.without(transfer)._replace(budget=world.budget.spend("losses"))
 
     def _home_hears(self, world: World, place: int, message: Named[ToHome]) -> World:
-        return self._at_home_happens(
-            world.change(place, to_home=world.nodes[place].to_home[1:]), place, message
-        )
+        return self._at_home_happens(world.change(place, to_home=world.nodes[place].to_home[1:]), place, message)
 
     def _home_hears_twice(self, world: World, place: int, message: Named[ToHome]) -> World:
         world = self._home_hears(world._replace(budget=world.budget.spend("duplicates")), place, message)

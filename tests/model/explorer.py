@@ -1,7 +1,7 @@
 """Every world that can be reached from the first one, breadth first, and the laws in each of them.
 
-A world is quiet if nothing is on its way and nobody waits. From every world, a quiet one can be reached: this is checked
-on the whole graph, from the quiet worlds backwards.
+A world is quiet if nothing is on its way and nobody waits. From every world, a quiet one can be reached: this is
+checked on the whole graph, from the quiet worlds backwards.
 """
 
 from __future__ import annotations
@@ -133,16 +133,16 @@ def _tell(move: Move) -> str:
     """A move, as a line of a conversation."""
     node, subject = f"node {move.place + 1}", move.subject
     match move.kind, subject:
-        case ("home hears" | "home hears twice"), _:
+        case (("home hears" | "home hears twice"), _):
             return f"{node} → home    {_say(subject)}{' twice' if 'twice' in move.kind else ''}"
-        case ("hears" | "hears twice"), _:
+        case (("hears" | "hears twice"), _):
             return f"home → {node}    {_say(subject)}{' twice' if 'twice' in move.kind else ''}"
-        case ("receives" | "loses"), Transfer() as transfer:
+        case (("receives" | "loses"), Transfer() as transfer):
             lost = " is lost" if move.kind == "loses" else ""
             return f"node {transfer.source + 1} ⇒ {node}  {_say(transfer.data)}{lost}"
         case _, Waiter(write, scope):
             return f"{node} wants to {'write' if write else 'read'}{' in a scope' if scope else ''}"
-        case ("ends at node" | "ends at home"), _:
+        case (("ends at node" | "ends at home"), _):
             return f"{node}: its session {move.kind} {subject or ''}"
     return f"{node} {move.kind} {_say(subject)}"
 

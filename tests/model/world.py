@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from enum import Enum
+from enum import IntEnum
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -20,16 +20,17 @@ from dsm.core.messages import ToHome
 from dsm.core.types import RequestId
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 REQUESTS_PER_NODE = 16
 LATER = -1
 """Bytes that have not left their supplier's memory."""
 
 
-class Named(Generic[T]):
+class Named(Generic[T_co]):
     """The one stand-in of a value."""
 
-    def __init__(self, value: T, order: int) -> None:
+    def __init__(self, value: T_co, order: int) -> None:
         self.value = value
         self.order = order
 
@@ -65,12 +66,12 @@ def _requests(value: object) -> Iterator[RequestId]:
                 yield from _requests(item)
 
 
-class Session(Enum):
+class Session(IntEnum):
     """Between a node and home. Each side notices by itself that it has ended; the node joins again once both have."""
 
-    UP = "up"
-    ENDED_AT_NODE = "ended at the node"
-    ENDED_AT_HOME = "ended at home"
+    UP = 0
+    ENDED_AT_NODE = 1
+    ENDED_AT_HOME = 2
     """The node goes on as if nothing had happened. What its own processes read is stale; nobody else may suffer."""
 
 
@@ -129,6 +130,9 @@ class Budget(NamedTuple):
         return self._replace(**{what: getattr(self, what) - 1})
 
 
+ALL_GOES_WELL = Budget()
+
+
 class World(NamedTuple):
     home: Named[HomePage]
     nodes: tuple[Node, ...]
@@ -136,7 +140,7 @@ class World(NamedTuple):
     transfers: tuple[Transfer, ...] = ()
     latest: int = 0
     """The highest version that any node ever had."""
-    budget: Budget = Budget()
+    budget: Budget = ALL_GOES_WELL
 
     def with_node(self, place: int, node: Node) -> World:
         nodes = (*self.nodes[:place], node, *self.nodes[place + 1 :])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from dsm.core import home
+from dsm.core.events import SessionEnded
 from dsm.core.home import HomePage
 from dsm.core.messages import Data, FromHome, ToHome
 from dsm.core.types import NodeId, RegionId, RequestId
@@ -178,6 +179,17 @@ class SmallCluster:
             arrival = self.regions[sent.to].land(sent.index, 1, sent.data, lambda: None)
             arrival.place[:] = sent.content()
             arrival.complete()
+
+    def end_session(self, node: NodeId) -> None:
+        """A node's session with home ends; `hosts[node].joined = True` begins the next."""
+        self.hosts[node].joined = False
+        self.to_home[node].clear()
+        self.to_node[node].clear()
+        for index, page in enumerate(self.home):
+            self.home[index], effects = home.step(page, node, SessionEnded())
+            for effect in effects:
+                self.to_node[effect.node].append((index, effect.message))
+        self.regions[node].session_ended()
 
     async def settle(self) -> None:
         """Deliver all there is, oldest first."""

@@ -207,9 +207,7 @@ async def test_a_process_that_detaches_gives_up_its_scopes_and_its_turn() -> Non
 async def test_the_end_of_the_session_breaks_open_scopes_and_fails_those_that_wait() -> None:
     scene = Scene()
     scope, waiting = await scene.begun(FIRST), scene.scope(FIRST)
-    region, host = scene.cluster.regions[FIRST], scene.cluster.hosts[FIRST]
-    host.joined = False
-    region.session_ended()
+    scene.cluster.end_session(FIRST)
     assert scope.broken and isinstance(waiting.ready.exception(), SessionLost)
     scope.close()
     scene.nothing_is_left()
@@ -218,10 +216,9 @@ async def test_the_end_of_the_session_breaks_open_scopes_and_fails_those_that_wa
 async def test_a_page_that_was_pinned_before_a_session_ended_can_be_pinned_and_given_back_after_it() -> None:
     scene = Scene()
     broken = await scene.begun(FIRST, write=False)
-    region, host = scene.cluster.regions[FIRST], scene.cluster.hosts[FIRST]
-    host.joined = False
-    region.session_ended()
-    host.joined = True
+    region = scene.cluster.regions[FIRST]
+    scene.cluster.end_session(FIRST)
+    scene.cluster.hosts[FIRST].joined = True
     reader = await scene.begun(FIRST, write=False)
     reader.close()
     assert region.page(0).pin is Pin.NONE
@@ -231,12 +228,11 @@ async def test_a_page_that_was_pinned_before_a_session_ended_can_be_pinned_and_g
 
 async def test_no_page_comes_while_a_process_without_userfaultfd_is_in_a_broken_scope_on_it() -> None:
     scene = Scene()
-    region, host = scene.cluster.regions[FIRST], scene.cluster.hosts[FIRST]
-    blind = scene.scope(FIRST, by=scene.process(FIRST, blind=True))
+    region = scene.cluster.regions[FIRST]
+    blind = scene.scope(FIRST, write=False, by=scene.process(FIRST, blind=True))
     await scene.cluster.settle()
-    host.joined = False
-    region.session_ended()
-    host.joined = True
+    scene.cluster.end_session(FIRST)
+    scene.cluster.hosts[FIRST].joined = True
     prefetch = Sweep(region, scene.process(FIRST), 0, 1, False)
     prefetch.start(30)
     await scene.cluster.settle()
@@ -274,7 +270,7 @@ async def test_a_long_scope_asks_for_its_pages_in_one_message_a_window_at_a_time
 Act = Callable[[Scene], None]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_the_order_of_events_a_writer_is_alone_and_nothing_is_left_behind(data: st.DataObject) -> None:
     asyncio.run(_random_schedule(data))
