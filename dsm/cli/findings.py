@@ -30,7 +30,8 @@ _OPEN_FILES_WANTED = 2 * REGIONS_PER_NODE_MAX  # the daemon: a memfd for each re
 _OPEN_FILES_REMEDY = 65536
 _MEMORY_SCARCE = 256 * MIB
 _MEMORY_NONE = 32 * MIB
-_SYSCTL_FILE = "/etc/sysctl.d/60-dsm.conf"
+_SYSCTL_DIRECTORY = "/etc/sysctl.d"
+_LIMITS_DIRECTORY = "/etc/security/limits.d"
 _UDEV_FILE = "/etc/udev/rules.d/60-userfaultfd.rules"
 _SCOPED = "Until then use scoped access: region.read() and region.write()"
 
@@ -255,10 +256,10 @@ def _grant_userfaultfd(facts: Facts) -> tuple[str, ...]:
         return _set_sysctl(facts, "vm.unprivileged_userfaultfd", 1)
     if facts.device.usable:
         return _newer_kernel(facts)
-    rule = """'KERNEL=="userfaultfd", GROUP="userfaultfd", MODE="0660"'"""
+    rule = 'KERNEL=="userfaultfd", GROUP="userfaultfd", MODE="0660"'
     lines = (
         "sudo groupadd --force userfaultfd",
-        f"echo {rule} | sudo tee {_UDEV_FILE}",
+        _write(rule, _UDEV_FILE),
         "sudo chgrp userfaultfd /dev/userfaultfd && sudo chmod 0660 /dev/userfaultfd",
     )
     if facts.in_container:
@@ -268,7 +269,9 @@ def _grant_userfaultfd(facts: Facts) -> tuple[str, ...]:
 
 
 def _set_sysctl(facts: Facts, name: str, value: int) -> tuple[str, ...]:
-    return _on_host(facts, f"sudo sysctl -w {name}={value}", f"echo '{name} = {value}' | sudo tee -a {_SYSCTL_FILE}")
+    return _on_host(
+        facts, f"sudo sysctl -w {name}={value}", _write(f"{name} = {value}", f"{_SYSCTL_DIRECTORY}/60-{name}.conf")
+    )
 
 
 def _raise_limit(facts: Facts, name: str, letter: str, allowed: bool, value: str) -> tuple[str, ...]:
@@ -276,9 +279,13 @@ def _raise_limit(facts: Facts, name: str, letter: str, allowed: bool, value: str
     if facts.in_container and not allowed:
         return (f"# start the container with: docker run --ulimit {name}={value.replace('unlimited', '-1')} ...",)
     now = (f"ulimit -{letter} {value}",) if allowed else ()
-    line = f"{facts.user} - {name} {value}"
-    later = (f"echo {shlex.quote(line)} | sudo tee -a /etc/security/limits.d/60-dsm.conf", "# then log in again")
+    later = (_write(f"{facts.user} - {name} {value}", f"{_LIMITS_DIRECTORY}/60-dsm-{name}.conf"), "# then log in again")
     return now or later
+
+
+def _write(line: str, path: str) -> str:
+    """A file of its own for each line, so that pasting twice writes it once."""
+    return f"echo {shlex.quote(line)} | sudo install -D -m 0644 /dev/stdin {path}"
 
 
 def _on_host(facts: Facts, *lines: str) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dsm.errors import InvalidArgument
-from dsm.limits import STOP_SECONDS
 from dsm.node.fallback import NodeService
 from dsm.node.local import LocalServer
 from dsm.node.node import Node
@@ -41,7 +40,7 @@ class NodeOptions:
 
 
 async def run_node(options: NodeOptions, ready: Callable[[dict[str, object]], None]) -> None:
-    """Serve until cancelled. `ready` is called once, when clients can connect and the node has tried to join.
+    """Serve until cancelled. `ready` is called once, when clients can connect; joining goes on behind it.
 
     Raises:
         NodeUnavailable: the socket's path cannot be used.
@@ -75,7 +74,7 @@ async def run_node(options: NodeOptions, ready: Callable[[dict[str, object]], No
             await asyncio.Event().wait()
         finally:
             local.close()
-            await server.stop(STOP_SECONDS)
+            await server.stop(None)  # the calls of other nodes that send pages have no end to wait for
             await node.close()
 
 

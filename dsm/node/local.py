@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 64 << 10
 PEER = struct.Struct("3i")  # struct ucred: pid, uid, gid
+TURNED_AWAY_MAX = 16  # connections that were refused and are still open for their last word
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +246,8 @@ class LocalServer:
         self._make_handler = make_handler
         self._spawn = spawn
         self._connections: set[Connection] = set()
+        self._turned_away: deque[socket.socket] = deque()
         self._listener: socket.socket | None = None
-
-    def __len__(self) -> int:
-        return len(self._connections)
 
     def listen(self) -> None:
         """Make the socket, readable and writable for this user (and those trusted) only.
@@ -283,10 +282,18 @@ class LocalServer:
         peer = Peer(*PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)))
         refusal = self._refusal(peer)
         if refusal is not None:
-            with contextlib.closing(sock), contextlib.suppress(OSError):
-                sock.send(encode({"id": 0, "error": error_to_map(refusal)}))
+            self._turn_away(sock, refusal)
             return
         self._connections.add(Connection(sock, self._make_handler(peer), self._spawn, self._connections.discard))
+
+    def _turn_away(self, sock: socket.socket, refusal: DsmError) -> None:
+        # Closed later: a client that is about to say hello would get a broken pipe, and not read why.
+        with contextlib.suppress(OSError):
+            sock.send(encode({"id": 0, "error": error_to_map(refusal)}))
+            sock.shutdown(socket.SHUT_WR)
+        self._turned_away.append(sock)
+        if len(self._turned_away) > TURNED_AWAY_MAX:
+            self._turned_away.popleft().close()
 
     def _refusal(self, peer: Peer) -> DsmError | None:
         if peer.uid not in self._trusted:
@@ -300,6 +307,8 @@ class LocalServer:
     def close(self) -> None:
         for connection in list(self._connections):
             connection.close()
+        while self._turned_away:
+            self._turned_away.popleft().close()
         if self._listener is not None:
             asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()

@@ -1,3 +1,5 @@
+"""Redis as the peer of the benchmark."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Durations, quantiles, rates."""
+
 from __future__ import annotations
 
 from hypothesis import given

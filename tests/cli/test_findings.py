@@ -119,7 +119,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
     "few more descriptors": ({"open_files": (1024, 20000)}, "descriptors", "warn", "20,000", "ulimit -n 20000"),
     "no limit to ask for": ({"open_files": (1024, UNLIMITED)}, "descriptors", "warn", "any number", "ulimit -n 65536"),
     "few descriptors for good": (
-        {"open_files": (1024, 4096)}, "descriptors", "warn", "4,096 if asked", "'mary - nofile 65536' | sudo tee -a"
+        {"open_files": (1024, 4096)}, "descriptors", "warn", "4,096 if asked", "'mary - nofile 65536' | sudo install"
     ),
     "few descriptors in a container": (
         {"open_files": (1024, 4096), **CONTAINER}, "descriptors", "warn", "1,024", "--ulimit nofile=65536"

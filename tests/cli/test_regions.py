@@ -73,7 +73,7 @@ def test_stat_tells_who_has_how_many_pages(command: Command, grid: str) -> None:
 def test_stat_shows_the_same_to_people(command: Command, grid: str) -> None:
     shown = command("stat", grid).out
     assert "size      256 KiB (262,144 bytes)" in shown
-    assert "attached  nowhere" in shown
+    assert "owned     2" in shown
     assert shown.splitlines()[-2:] == ["node-0     1      0", "node-1     1      1"]
 
 

@@ -81,7 +81,7 @@ def test_ctrl_c_in_a_background_job_ends_the_cluster() -> None:
 def test_up_tells_how_to_connect() -> None:
     with dsm("up", "--nodes", "1") as process:
         assert process.stdout is not None
-        lines = [next(process.stdout) for _ in range(5)]
+        lines = [next(process.stdout) for _ in range(6)]
         name, path = lines[1].split()
         assert name == "node-0"
         assert f"    export DSM_NODE={path}\n" in lines

@@ -1,3 +1,5 @@
+"""How workers on different nodes learn how far the others are."""
+
 from __future__ import annotations
 
 import secrets

@@ -1,3 +1,5 @@
+"""Owners of pages as characters."""
+
 from __future__ import annotations
 
 from rich.text import Text

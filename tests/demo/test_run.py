@@ -1,3 +1,5 @@
+"""The demo from end to end: as `dsm demo`, as single workers, and when something goes wrong."""
+
 from __future__ import annotations
 
 import json
@@ -121,9 +123,7 @@ def test_a_worker_that_is_killed_is_reported(corpus: Path, sockets: list[str]) -
             workers.outcomes()
 
 
-def test_a_worker_alone_gives_up_in_time_and_says_whom_it_missed(
-    demo: Demo, corpus: Path, sockets: list[str]
-) -> None:
+def test_a_worker_alone_gives_up_in_time_and_says_whom_it_missed(demo: Demo, corpus: Path, sockets: list[str]) -> None:
     options = ("--worker", "1", "--workers", "2", "--socket", sockets[0], "--name", "alone", "--timeout", "300ms")
     done = demo(*options, "--input", corpus)
     assert done.returncode == 1

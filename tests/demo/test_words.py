@@ -1,3 +1,5 @@
+"""Words, files and shares of files."""
+
 from __future__ import annotations
 
 from collections import Counter

@@ -41,9 +41,7 @@ def test_what_one_node_stores_the_others_load_bit_by_bit(actors: list[Actor], na
 
 
 @pytest.mark.parametrize("page_size", PAGE_SIZES)
-def test_what_one_node_writes_in_a_scope_the_others_read_in_one(
-    actors: list[Actor], name: str, page_size: str
-) -> None:
+def test_what_one_node_writes_in_a_scope_the_others_read_in_one(actors: list[Actor], name: str, page_size: str) -> None:
     open_everywhere(actors, name, "4MiB", page_size=page_size)
     for turn, writer in enumerate(actors):
         writer.run(f"with r.write(4090, 100_000) as v: v[:] = bytes([{turn + 1}]) * len(v)")

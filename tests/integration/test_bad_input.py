@@ -62,21 +62,27 @@ def test_a_wrong_size(client: dsm.Client, name: str, wrong: Any) -> None:
         client.open(name)
 
 
-@pytest.mark.parametrize("wrong", [0, -4096, 1, 2048, 4097, 12288, "4MiB", "3KiB", None])
+@pytest.mark.parametrize("wrong", [0, -4096, 1, 2048, 4097, 12288, "4MiB", "3KiB"])
 def test_a_wrong_page_size(client: dsm.Client, name: str, wrong: Any) -> None:
     with pytest.raises(dsm.InvalidArgument):
         client.create(name, "1MiB", page_size=wrong)
 
 
 def test_wrong_options(client: dsm.Client, name: str) -> None:
-    wrong: list[dict[str, Any]] = [{"lifetime": "ever"}, {"hold": -1}, {"hold": float("nan")}, {"hold": 5}, {"mode": "w"}]
+    wrong: list[dict[str, Any]] = [
+        {"lifetime": "ever"},
+        {"hold": -1},
+        {"hold": float("nan")},
+        {"hold": 5},
+        {"mode": "w"},
+    ]
     for options in wrong:
         with pytest.raises(dsm.InvalidArgument):
             client.create(name, "64KiB", **options)
 
 
 def test_another_size_than_the_region_has(client: dsm.Client, region: dsm.Region) -> None:
-    with pytest.raises(dsm.InvalidArgument, match=r"131,072|128"):
+    with pytest.raises(dsm.InvalidArgument, match="131072"):
         client.open_or_create(region.name, "64KiB")
 
 
@@ -175,8 +181,8 @@ def test_a_daemon_does_not_serve_another_user(cluster: dsm.LocalCluster) -> None
         place.chmod(0o777)
     try:
         program = (
-            "import os, sys; os.setgid(65534); os.setuid(65534)\n"
-            f"os.environ['DSM_TRUST_UIDS'] = '0'\nimport dsm\ntry: dsm.connect({path!r})\n"
+            "import os, dsm; dsm.connect; os.setgid(65534); os.setuid(65534)\n"
+            f"try: dsm.connect({path!r}, scoped_only=True)\n"
             "except dsm.AccessDenied as error: print(error)"
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)

@@ -41,7 +41,9 @@ def test_a_killed_client_that_waits_for_a_page_leaves_nothing_behind(
     cluster: dsm.LocalCluster, start: Start, name: str, until: Until
 ) -> None:
     holder, victim = start(0), start(1)
-    holder.run("r = client.create(name, '64KiB', lifetime='last-detach'); s = r.write(0, 8); v = s.__enter__()", name=name)
+    holder.run(
+        "r = client.create(name, '64KiB', lifetime='last-detach'); s = r.write(0, 8); v = s.__enter__()", name=name
+    )
     victim.run("r = client.open(name); a = r.ndarray()", name=name)
     victim.tell("a[0] = 1")
     assert not victim.answered(0.1)
@@ -67,7 +69,9 @@ def test_the_deadline_of_a_scope_names_the_process_that_has_the_page(start: Star
     assert late.run("with r.read(0, 8) as v: out = v[0]") == 0
 
 
-def test_what_a_stopped_node_had_written_is_lost_and_never_zeros(mortal: dsm.LocalCluster, name: str, until: Until) -> None:
+def test_what_a_stopped_node_had_written_is_lost_and_never_zeros(
+    mortal: dsm.LocalCluster, name: str, until: Until
+) -> None:
     with Actor(mortal.socket(0)) as writer, Actor(mortal.socket(1)) as reader:
         writer.run("r = client.create(name, '256KiB'); a = r.ndarray(); a[0] = 1; a[140000] = 2", name=name)
         reader.run("r = client.open(name); a = r.ndarray(); out = int(a[0])", name=name)
@@ -84,7 +88,9 @@ def test_what_a_stopped_node_had_written_is_lost_and_never_zeros(mortal: dsm.Loc
         assert "Bus error" in ended.value.errors and "actor.py" in ended.value.errors, "the traceback of faulthandler"
 
 
-def test_a_process_that_waits_for_a_page_of_a_node_that_is_killed_gets_sigbus(mortal: dsm.LocalCluster, name: str) -> None:
+def test_a_process_that_waits_for_a_page_of_a_node_that_is_killed_gets_sigbus(
+    mortal: dsm.LocalCluster, name: str
+) -> None:
     with Actor(mortal.socket(0)) as writer, Actor(mortal.socket(1)) as reader:
         writer.run("r = client.create(name, '64KiB'); s = r.write(0, 8); v = s.__enter__(); v[0] = 1", name=name)
         reader.run("r = client.open(name); a = r.ndarray()", name=name)
@@ -96,7 +102,9 @@ def test_a_process_that_waits_for_a_page_of_a_node_that_is_killed_gets_sigbus(mo
         assert ended.value.status == -signal.SIGBUS
 
 
-def test_a_scope_that_waits_for_a_page_of_a_node_that_is_killed_gets_page_lost(mortal: dsm.LocalCluster, name: str) -> None:
+def test_a_scope_that_waits_for_a_page_of_a_node_that_is_killed_gets_page_lost(
+    mortal: dsm.LocalCluster, name: str
+) -> None:
     with Actor(mortal.socket(0)) as writer, Actor(mortal.socket(1)) as reader:
         writer.run("r = client.create(name, '64KiB'); s = r.write(0, 8); v = s.__enter__(); v[0] = 1", name=name)
         reader.run("r = client.open(name)", name=name)

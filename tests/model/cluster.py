@@ -205,6 +205,8 @@ class Cluster:
         after = self._at_node.get(key)
         if after is None:
             after = self._at_node[key] = self._step(node, place, event.value, arriving)
+        if after.failed:
+            _check_that_it_is_lost(world, place)
         page = after.page.value
         unheard = node.session is Session.ENDED_AT_HOME
         changed = Node(
@@ -343,6 +345,18 @@ class Cluster:
             if node.session is Session.UP and _owes(world, other, place):
                 world = world.change(other, from_home=(*node.from_home, notice))
         return self._at_home_happens(world, place, self._names.name(SessionEnded()))
+
+
+def _check_that_it_is_lost(world: World, place: int) -> None:
+    """A reader is not told of a loss while somebody has the page. A writer may be: its sharers have to drop theirs."""
+    pending = world.nodes[place].page.value.pending
+    others = [number for number, node in enumerate(world.nodes, 1) if _has_a_copy(node)]
+    if pending is not None and not pending.write and others:
+        raise Broken(f"a reader is told that the page is lost while nodes {others} have it")
+
+
+def _has_a_copy(node: Node) -> bool:
+    return node.session is Session.UP and node.page.value.state.readable
 
 
 def _asks(world: World, place: int) -> bool:

@@ -21,7 +21,7 @@ from tests.model.world import REQUESTS_PER_NODE, Named, Session, Transfer, Waite
 
 
 class Violation(AssertionError):
-    """A law is broken. The message tells the shortest story that leads there."""
+    """A law is broken. The message tells the shortest story that leads there, and what the records say then."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ class Explorer:
             number = self._reached_by[number][0]
         lines = [f"{count:3}  {_tell(move)}" for count, move in enumerate(moves, 1)]
         nodes = [f"     node {place}: {_say(node.page)}" for place, node in enumerate(world.nodes, 1)]
-        return "\n".join([end, *lines, "     before the last step" if last else "", f"     {_say(world.home)}", *nodes])
+        state = "     before the last line:" if last else "     then:"
+        return "\n".join([end, *lines, state, f"     {_say(world.home)}", *nodes])
 
 
 def _is_quiet(world: World) -> bool:
@@ -143,7 +144,7 @@ def _tell(move: Move) -> str:
         case _, Waiter(write, scope):
             return f"{node} wants to {'write' if write else 'read'}{' in a scope' if scope else ''}"
         case (("ends at node" | "ends at home"), _):
-            return f"{node}: its session {move.kind} {subject or ''}"
+            return f"{node}: its session {move.kind}{', ' + subject if subject else ''}"
     return f"{node} {move.kind} {_say(subject)}"
 
 
@@ -156,7 +157,7 @@ def _say(value: object) -> str:
             return _say(message)
         case Enum():
             return value.name
-        case tuple():
+        case tuple() | frozenset():
             return f"[{', '.join(map(_say, value))}]"
     if not is_dataclass(value):
         return str(value)
