@@ -88,3 +88,7 @@ FAULT_READ_MESSAGES_MAX = 64  # read at once from one client's userfaultfd; then
 FAULT_RETRIES_MAX = 100  # of an ioctl that the client's own mmap calls hold up (EAGAIN)
 EVICTION_BATCH_PAGES = 64  # evicted at a time, so that a node at its limit does not search at each fault
 STORY_EVENTS = 1024  # recent events of a region that an error report draws on
+
+# --- Checking of histories ---------------------------------------------------------------------------------------
+VERIFY_SECONDS_DEFAULT = 60.0  # a checker that has not answered by then has failed
+VERIFY_CLOCK_CELLS_MAX = 1 << 26  # operations times processes of a history whose write order is unknown: 512 MiB

@@ -15,6 +15,8 @@ bytes, from node to node.
 from __future__ import annotations
 
 import secrets
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,8 @@ Row = dict[str, Any]
 Touch = Callable[[int], object]
 
 _WARM_UP_SHARE = 0.1
+_QUIET_SECONDS = 1.0  # then a message that was lost and repeated has spoilt the balance
+_POLL_SECONDS = 0.005
 
 
 class Faults:
@@ -98,7 +102,6 @@ class Faults:
             if self._peer is not None:
                 theirs.append(timed(self._peer.hand_over if kind == "hand-over" else self._peer.get, self._page_size))
         after = self._messages(region)
-        sent = {name: round((count - before.get(name, 0)) / len(ours), 2) for name, count in after.items()}
         return {
             "kind": kind,
             "page_size": self._page_size,
@@ -106,16 +109,18 @@ class Faults:
             "samples": self._pages - self._warm_up,
             **summary(ours[self._warm_up :]),
             "peer": None if self._peer is None else self._peer_summary(kind, theirs[self._warm_up :]),
-            "messages": {name: count for name, count in sorted(sent.items()) if count},
+            "messages": _per_fault(kind, Counter(after) - Counter(before), len(ours)),
         }
 
     def _peer_summary(self, kind: str, samples: list[int]) -> Row:
         return {"operation": "SET+GET" if kind == "hand-over" else "GET", **summary(samples)}
 
     def _messages(self, region: Region) -> dict[str, int]:
-        counters = self._remote.counters()
-        named = {name.split()[1]: count for name, count in counters.items() if name.startswith(("received ", "sent "))}
-        return named | {"Data": region.stats()["pages_in"]}
+        """Count the messages so far, when the last transactions have closed: a fault does not wait for their end."""
+        deadline = time.monotonic() + _QUIET_SECONDS
+        while not _quiet(messages := _by_name(self._remote.counters())) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        return messages | {"Data": region.stats()["pages_in"]}
 
     @contextmanager
     def _region(self, pages: int, hold: float | None = None) -> Iterator[Region]:
@@ -124,6 +129,29 @@ class Faults:
         with region:
             yield region
             region.unlink()
+
+
+def _by_name(counters: dict[str, int]) -> Counter[str]:
+    """The directory's counters of page messages, which it calls "received GetS" or "sent Fetch"."""
+    return Counter(
+        {name.split()[1]: count for name, count in counters.items() if name.startswith(("received ", "sent "))}
+    )
+
+
+def _quiet(messages: Counter[str]) -> bool:
+    """Whether every request is done, and everything that home ordered is acknowledged."""
+    requested, ordered = messages["GetS"] + messages["GetM"], messages["Fetch"] + messages["Inv"]
+    return messages["Done"] == requested and messages["Ack"] == ordered
+
+
+def _per_fault(kind: str, messages: Counter[str], faults: int) -> dict[str, float]:
+    """Return how many messages of each name there were for one fault.
+
+    Of a hand-over the directory has seen the other node's faults as well. `Data` are pages that came to this node.
+    """
+    sides = {"Data": 1} if kind == "hand-over" else dict.fromkeys(messages, 1)
+    rates = {name: round(count / faults / sides.get(name, 2), 2) for name, count in sorted(messages.items())}
+    return {name: rate for name, rate in rates.items() if rate}
 
 
 def _reader(region: Region) -> Touch:

@@ -1,18 +1,23 @@
 """A process that works on pages when it is told to: the other side of what is measured.
 
 It is a client of a node of its own choice. It asks the directory for its counters too, since the process that measures
-shall have no threads of gRPC.
+shall have no threads of gRPC. What it is to do comes as lines of JSON on standard input, and each is answered by one on
+standard output. It ends when its input does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Self
+import contextlib
+import json
+import select
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Self
 
 from dsm.errors import DeadlineExceeded, DsmError, Unavailable
-from dsm.limits import BENCH_STEP_SECONDS, STOP_SECONDS
+from dsm.limits import BENCH_STEP_SECONDS
+from dsm.wire.local import error_from_map, error_to_map
 
 if TYPE_CHECKING:
     from dsm.client.sync import Client, Region
@@ -22,21 +27,16 @@ class Partner:
     """The process, seen from outside. A context manager."""
 
     def __init__(self, socket: str, directory: str) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(socket, directory, theirs), daemon=True)
-        self._theirs = theirs
+        self._command = [sys.executable, "-m", "dsm.bench.partner", socket, directory]
 
     def __enter__(self) -> Self:
-        self._process.start()
-        self._theirs.close()
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
-        self._process.join(STOP_SECONDS)
-        self._process.kill()
-        self._process.join()
+        # Leaving the process closes its pipes, of which one may still have what it did not read, and waits for it.
+        with contextlib.suppress(BrokenPipeError), self._process:
+            self._process.kill()
 
     def fill(self, region: str) -> None:
         """Write every byte, so that its node owns every page."""
@@ -56,16 +56,20 @@ class Partner:
         return counters
 
     def _call(self, action: str, *arguments: object) -> object:
-        try:
-            self._connection.send((action, arguments))
-            if not self._connection.poll(BENCH_STEP_SECONDS):
-                raise DeadlineExceeded(f"{action} took the partner process more than {BENCH_STEP_SECONDS:.0f} s")
-            answer = self._connection.recv()
-        except (EOFError, OSError) as error:
-            raise Unavailable(f"the partner process ended at {action}: {error}") from error
-        if isinstance(answer, DsmError):
-            raise answer
-        return answer
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None, "both are pipes"
+        with contextlib.suppress(BrokenPipeError):  # if it has ended, it answers nothing
+            stdin.write(json.dumps([action, *arguments]).encode() + b"\n")
+            stdin.flush()
+        if not select.select([stdout], [], [], BENCH_STEP_SECONDS)[0]:
+            raise DeadlineExceeded(f"{action} took the partner process more than {BENCH_STEP_SECONDS:.0f} s")
+        line = stdout.readline()
+        if not line:
+            raise Unavailable(f"the partner process ended at {action}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise error_from_map(answer["error"])
+        return answer["ok"]
 
 
 class Hands:
@@ -104,18 +108,19 @@ class Hands:
         return self._regions[name]
 
 
-def _serve(socket: str, directory: str, connection: Connection[Any, Any]) -> None:
-    """Do what comes through the connection until it closes."""
+def serve(socket: str, directory: str) -> None:
+    """Do what comes in, line by line, until nothing does."""
     from dsm.client import connect
 
     hands = Hands(connect(socket), directory)
-    while True:
+    for line in sys.stdin:
+        action, *arguments = json.loads(line)
         try:
-            action, arguments = connection.recv()
-        except EOFError:
-            return
-        try:
-            answer = getattr(hands, action)(*arguments)
+            answer = {"ok": getattr(hands, action)(*arguments)}
         except DsmError as error:
-            answer = error
-        connection.send(answer)
+            answer = {"error": error_to_map(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

@@ -29,12 +29,14 @@ def run(page_sizes: Sequence[int], samples: int, scan_size: int, tell: Callable[
     """
     with LocalCluster(2) as cluster, peer() as redis:
         where = cluster.directory_address
-        with Partner(cluster.socket(0), where) as neighbour, Partner(cluster.socket(1), where) as remote:
-            client = connect(cluster.socket(0))
+        with (
+            Partner(cluster.socket(0), where) as neighbour,
+            Partner(cluster.socket(1), where) as remote,
+            connect(cluster.socket(0)) as client,
+        ):
             faults = list(_faults(client, neighbour, remote, redis, page_sizes, samples, tell))
             tell(f"scans of {format_size(scan_size)}")
             rows = list(scans(client, remote, redis, scan_size))
-            client.close()
     return {
         "version": __version__,
         "machine": {"kernel": platform.release(), "python": platform.python_version(), "cpus": os.cpu_count()},

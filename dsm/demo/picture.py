@@ -79,17 +79,12 @@ class Watch:
         self._began = time.monotonic()
         self._due = 0.0
 
-    def __call__(self, region: Region, what: str = "") -> None:
-        if time.monotonic() < self._due:
+    def __call__(self, region: Region, *, now: bool = False) -> None:
+        if time.monotonic() < self._due and not now:
             return
         with contextlib.suppress(DsmError):
-            self.now(region, what)
-
-    def now(self, region: Region, what: str = "") -> None:
-        """Draw at once."""
-        pages = letters(region.who_has(), -(-region.size // region.page_size), self._names)
-        title = f"{time.monotonic() - self._began:5.1f} s  {what}".rstrip()
-        self._display.draw(pages, title, self._names)
+            pages = letters(region.who_has(), -(-region.size // region.page_size), self._names)
+            self._display.draw(pages, f"{time.monotonic() - self._began:5.1f} s", self._names)
         self._due = time.monotonic() + self._display.interval
 
 

@@ -95,11 +95,11 @@ class Workers:
 
     def wait(self, deadline: float, meanwhile: Callable[[], None]) -> None:
         """Return when all have ended; soon after one has failed, or at the deadline, even if some have not."""
-        while any(process.poll() is None for process in self._processes) and time.monotonic() < deadline:
+        while None in (ended := [process.poll() for process in self._processes]) and time.monotonic() < deadline:
+            if any(ended):
+                deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
             meanwhile()
             time.sleep(_POLL_SECONDS)
-            if any(process.returncode for process in self._processes):
-                deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
 
     def outcomes(self) -> list[dict[str, Any]]:
         """Return what every worker found. Those that still run are ended.
@@ -144,6 +144,7 @@ def run(sockets: Sequence[str], directory: Path | None, timeout: float, display:
         scene = Scene(client, name, display)
         workers.wait(began + timeout + GRACE_SECONDS, scene.look)
         elapsed = time.monotonic() - began
+        scene.look(last=True)
         return Report.of(workers.outcomes(), elapsed)
 
 
@@ -156,15 +157,15 @@ class Scene:
         self._region: Region | None = None
         self._watch = None if display is None else Watch(display, node_names(client))
 
-    def look(self) -> None:
-        """Draw the next picture, if it is time."""
+    def look(self, *, last: bool = False) -> None:
+        """Draw the next picture, if it is time, or the last one."""
         if self._watch is None:
             return
         if self._region is None:
             with contextlib.suppress(DsmError):  # not there yet
                 self._region = self._client.open(self._name, mode="r")
         if self._region is not None:
-            self._watch(self._region)
+            self._watch(self._region, now=last)
 
 
 def _command(number: int, workers: int, socket: str, name: str, directory: Path | None, timeout: float) -> list[str]:

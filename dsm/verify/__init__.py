@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from dsm.verify.history import FOREVER, History, Kind, Operation, Recorder, Word
 from dsm.verify.linearizable import check_linearizable
-from dsm.verify.sequential import Model, Order, check_sequential
+from dsm.verify.order import Model
+from dsm.verify.sequential import Order, check_sequential
 from dsm.verify.verdict import Outcome, Verdict
 
 __all__ = [

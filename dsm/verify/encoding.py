@@ -75,7 +75,7 @@ def _read_header(header: object) -> tuple[dict[int, int], int]:
 def _parse(number: int, line: str) -> object:
     try:
         return json.loads(line)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise InvalidArgument(f"line {number} of the history is not JSON: {problem}") from None
 
 

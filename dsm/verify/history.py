@@ -123,7 +123,8 @@ class History:
         return (self.operation(row) for row in range(len(self)))
 
     def column(self, name: str) -> Column:
-        return self.table[COLUMNS.index(name)]
+        found: Column = self.table[COLUMNS.index(name)]
+        return found
 
     def operation(self, row: int) -> Operation:
         fields = dict(zip(COLUMNS, (int(number) for number in self.table[:, row]), strict=True))

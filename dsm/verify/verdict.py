@@ -51,7 +51,7 @@ class Verdict:
     seconds: float
     violation: Violation | None = None
     proved: bool = True
-    """False if nothing contradicts the history, but no order that explains it was found either."""
+    """False if nothing contradicts the history, but no order that explains all of it was found either."""
 
     @property
     def ok(self) -> bool:

@@ -7,6 +7,7 @@ as it stands in the log: "2 → home", "home → 2", and "1 ⇒ 2" for a page st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import cleandoc
 
 from dsm.core import cache, home, invariants
 from dsm.core.cache import CachePage
@@ -99,11 +100,10 @@ class Conversation:
         while ready := [envelope for envelope in self._under_way if envelope.channel not in self._held_back]:
             self._deliver(ready[0])
 
-    def forget(self) -> None:
-        """Begin a new log."""
-        self.log.clear()
-
     # --- what the script may see ----------------------------------------------------------------------------------
+
+    def page(self, node: int) -> CachePage:
+        return self.pages[NodeId(node)]
 
     @property
     def copies(self) -> str:
@@ -163,6 +163,31 @@ class Conversation:
             return envelope
         memory = self._bytes[node][0]
         return Envelope(envelope.channel, envelope.to, envelope.sender, envelope.message, memory)
+
+
+def owned_by_1(nodes: int = 3, hold: bool = False) -> Conversation:
+    """Node 1 has written the page; nobody else has it."""
+    talk = Conversation(nodes, hold)
+    talk.writes(1)
+    talk.settle()
+    if hold:
+        talk.hold_ends(1)
+    talk.log.clear()
+    return talk
+
+
+def read_by(*readers: int, nodes: int = 3) -> Conversation:
+    """Node 1 has written the page, and others have read it."""
+    talk = owned_by_1(nodes)
+    for node in readers:
+        talk.reads(node)
+        talk.settle()
+    talk.log.clear()
+    return talk
+
+
+def said(text: str) -> list[str]:
+    return cleandoc(text).splitlines()
 
 
 def _from_home(effect: SendTo) -> Envelope:

@@ -40,7 +40,7 @@ async def main():
         task = asyncio.ensure_future(prefetch())
         while not task.done():
             ticks += 1
-            if ticks == 10: print('"ticking"', flush=True)
+            if ticks == 10: print('["done", "ticking"]', flush=True)
             await asyncio.sleep(0.01)
         await task
         a = r.ndarray()
@@ -53,9 +53,8 @@ async def main():
         name=name,
     )
     process.tell("out = asyncio.run(main())")
-    assert process.answered(10), "the loop ticks while the prefetch waits"
+    assert process.answer() == "ticking", "the loop goes on while the prefetch waits"
     holder.run("v = None; s.__exit__(None, None, None)")
-    assert os.read(process.process.stdout.fileno(), 10) == b'"ticking"\n'  # type: ignore[union-attr]
     assert process.answer() == [3, 0]
 
 
@@ -63,8 +62,8 @@ def test_u13_a_client_has_no_descriptor_of_the_memfd(start: Start, name: str) ->
     process = start(0)
     out = """
 r = client.create(name, '64KiB'); a = r.ndarray(); a[0] = 1
-links = [os.readlink(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd') if os.path.lexists(f'/proc/self/fd/{fd}')]
-out = [link for link in links if 'memfd' in link]
+links = [f'/proc/self/fd/{fd}' for fd in os.listdir('/proc/self/fd')]
+out = [link for link in links if os.path.lexists(link) and 'memfd' in os.readlink(link)]
 """
     assert process.run(out, name=name) == []
 
@@ -75,7 +74,7 @@ def test_u16_a_client_that_unmaps_behind_the_daemons_back_harms_nobody_else(
     rude, other = start(0), start(1)
     rude.run("r = client.create(name, '256KiB'); a = r.ndarray(); a[:] = 1", name=name)
     rude.run(
-        "libc = ctypes.CDLL(None); at = a.ctypes.data; libc.munmap(ctypes.c_void_p(at), ctypes.c_size_t(262144)); a = None"
+        "munmap = ctypes.CDLL(None).munmap; munmap(ctypes.c_void_p(a.ctypes.data), ctypes.c_size_t(262144)); a = None"
     )
     for turn in range(3):  # invalidations reach a mapping that is not there
         assert other.run("r = client.open(name); a = r.ndarray(); a[:] += 1; out = int(a[0])", name=name) == turn + 2

@@ -101,6 +101,9 @@ class Cluster:
         self._names = Names()
         self._at_node: dict[tuple[object, ...], AtNode] = {}
         self._at_home: dict[tuple[object, ...], AtHome] = {}
+        name: Callable[[Event], Named[Event]] = self._names.name
+        self._hold_ended, self._unpinned = name(HoldEnded()), name(Unpinned())
+        self._broken, self._session_ended = name(TransferBroken()), name(SessionEnded())
         self._do: dict[str, Callable[[World, int, Any], World]] = {
             "home hears": self._home_hears,
             "home hears twice": self._home_hears_twice,
@@ -153,17 +156,13 @@ class Cluster:
         if node.from_home and node.session is not Session.ENDED_AT_NODE:
             yield Move("hears", place, node.from_home[0])
         if page.held:
-            yield Move("feels", place, self._names.name(HoldEnded()))
+            yield Move("feels", place, self._hold_ended)
         if page.pin is not Pin.NONE:
-            yield Move("feels", place, self._names.name(Unpinned()))
+            yield Move("feels", place, self._unpinned)
         if node.session is Session.ENDED_AT_HOME:
             yield Move("ends at node", place)
         if node.session is Session.ENDED_AT_NODE:
             yield Move("ends at home", place)
-
-    @property
-    def _broken(self) -> Named[Event]:
-        return self._names.name(TransferBroken())
 
     def _going_wrong(self, world: World, place: int) -> Iterator[Move]:
         node, budget = world.nodes[place], world.budget
@@ -227,7 +226,7 @@ class Cluster:
             world.budget,
         )
         if page.held and not self._setting.hold:
-            return self._happens(world, place, self._names.name(HoldEnded()))
+            return self._happens(world, place, self._hold_ended)
         return self._serve(world, place) if changed.waiters and changed != node else world
 
     def _step(self, node: Node, place: int, event: Event, arriving: int | None) -> AtNode:
@@ -259,7 +258,7 @@ class Cluster:
         return tuple(sorted(world.transfers + here))
 
     def _serve(self, world: World, place: int) -> World:
-        """Serve who waits, and ask for what is still missing; the core ignores what is asked in vain."""
+        """Serve who waits, and ask on behalf of the others; the core ignores what is asked in vain."""
         node = world.nodes[place]
         page = node.page.value
         for waiter in node.waiters:
@@ -268,7 +267,7 @@ class Cluster:
                 return self._happens(served, place, self._names.name(Pinned(waiter.write)))
             if not waiter.scope and page.state.allows(waiter.write):
                 return self._serve(served, place)
-        if not node.waiters:
+        if not node.waiters or page.pending is not None:
             return world
         write = any(waiter.write for waiter in node.waiters)
         return self._happens(world, place, self._names.name(Wanted(write, world.unused_request(place))))
@@ -334,7 +333,7 @@ class Cluster:
     def _ends_at_node(self, world: World, place: int, cut: str | None) -> World:
         """The node gives up all it holds. Home may still hear what it said before."""
         world = _close_streams(world, place, None, lose=cut is not None)
-        world = self._happens(world.change(place, from_home=(), waiters=()), place, self._names.name(SessionEnded()))
+        world = self._happens(world.change(place, from_home=(), waiters=()), place, self._session_ended)
         return _one_side_ended(world, place, Session.ENDED_AT_NODE)
 
     def _ends_at_home(self, world: World, place: int, _: None) -> World:
@@ -344,7 +343,7 @@ class Cluster:
         for other, node in enumerate(world.nodes):
             if node.session is Session.UP and _owes(world, other, place):
                 world = world.change(other, from_home=(*node.from_home, notice))
-        return self._at_home_happens(world, place, self._names.name(SessionEnded()))
+        return self._at_home_happens(world, place, self._session_ended)
 
 
 def _check_that_it_is_lost(world: World, place: int) -> None:

@@ -1,3 +1,5 @@
+"""Scopes and prefetches: page by page, in order of arrival, given back whatever happens."""
+
 from __future__ import annotations
 
 import asyncio

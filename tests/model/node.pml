@@ -1,0 +1,319 @@
+/* A node's half of the protocol, its processes, and the page stream to it. Mirrors dsm/core/cache.py.
+ *
+ * `me` is the node. Each alternative of the proctypes below is one step.
+ */
+
+#define MINE page[me]
+#define RETAINED_FOR_IT (MINE.retained != NO_VERSION && MINE.retained_for == about && MINE.retained_number == number)
+
+#define NUMBER_IN_USE(which) (stream[me]??[_, eval(which), _, _, _] || \
+    home.kind != Put && home.kind != 0 && home.requester == me && home.number == which)
+
+/* Rule: at most one request under way. Its number is one that no transfer and no open transaction mentions. */
+inline Ask(what_kind) {
+    number = 0;
+    do
+    :: number < NUMBERS ->
+        in_use = NUMBER_IN_USE(number);
+        if
+        :: in_use -> number++
+        :: else -> break
+        fi
+    :: else -> break
+    od;
+    assert(number < NUMBERS);
+    MINE.pending = what_kind;
+    MINE.number = number;
+    SayRequest();
+    number = 0;
+    in_use = 0
+}
+
+inline SayRequest() {
+    if
+    :: MINE.pending == GetM && READABLE(me) -> to_home[me]!GetM, me, MINE.number, MINE.version
+    :: else -> to_home[me]!MINE.pending, me, MINE.number, NO_VERSION
+    fi
+}
+
+/* An owner sends its bytes: those in memory, or those that it retains. They are read when they leave; see `Arrives`. */
+#define SUPPLY(what_version, writes, grants) stream[about]!!me, number, what_version, writes, grants
+
+inline Ordered() {
+    if
+    :: kind == Fetch && MINE.state == M && (MINE.held || MINE.pin == PINNED_TO_WRITE) -> Defer()
+    :: kind == Inv && what != DROP && RETAINED_FOR_IT ->        /* the first transfer broke */
+        SUPPLY(NEXT(MINE.retained), true, MINE.retained_grants);
+        to_home[me]!Ack, about, number, 0
+    :: kind == Inv && READABLE(me) && (MINE.held || MINE.pin != UNPINNED) -> Defer()
+    :: else ->
+        if
+        :: kind == Fetch ->
+            assert(OWNS(me));
+            MINE.state = O;
+            SUPPLY(MINE.version, false, true)
+        :: kind == Inv && what == DROP ->
+            assert(MINE.state != M);
+            if
+            :: READABLE(me) -> Gone()
+            :: else                                             /* dropped in silence before */
+            fi
+        :: kind == Inv && what != DROP ->
+            assert(OWNS(me));
+            assert(MINE.retained == NO_VERSION);                /* one copy is retained at a time */
+            SUPPLY(NEXT(MINE.version), true, what == SEND_AND_GRANT);
+#ifndef BUG_RETAIN_NOTHING
+            MINE.retained = MINE.bytes;
+            MINE.retained_for = about;
+            MINE.retained_number = number;
+            MINE.retained_grants = (what == SEND_AND_GRANT);
+#endif
+            Gone()
+        fi;
+        to_home[me]!Ack, about, number, 0
+    fi
+}
+
+inline Gone() {
+    MINE.state = I;
+    MINE.version = 0;
+    MINE.bytes = NO_VERSION
+}
+
+inline Defer() {
+    assert(MINE.deferred == 0);                                 /* home opens one transaction at a time */
+    MINE.deferred = kind;
+    MINE.deferred_for = about;
+    MINE.deferred_number = number;
+    MINE.deferred_what = what
+}
+
+/* Pin or hold has ended: what was deferred has its turn, or waits for the other of the two. */
+inline Resume() {
+    if
+    :: MINE.deferred ->
+        kind = MINE.deferred;
+        about = MINE.deferred_for;
+        number = MINE.deferred_number;
+        what = MINE.deferred_what;
+        MINE.deferred = 0;
+        MINE.deferred_for = 0;
+        MINE.deferred_number = 0;
+        MINE.deferred_what = 0;
+        Ordered();
+        Scratch()
+    :: else
+    fi
+}
+
+inline Scratch() {
+    kind = 0;
+    about = 0;
+    number = 0;
+    version = 0;
+    what = 0
+}
+
+inline Granted() {
+    assert(about == me && MINE.pending && MINE.number == number);
+    assert((what == HELD) == READABLE(me));
+    if
+    :: what == SENT && !MINE.arrived ->
+        assert(MINE.pending == GetM);
+        MINE.granted = 1
+    :: else ->
+        if
+        :: what == ZERO ->
+            assert(!written);                                   /* a page that was written is never read as zeros */
+            MINE.bytes = 0
+        :: else
+        fi;
+        Complete()
+    fi
+}
+
+/* The request is answered: the node has the page in `version`. A writer writes at once. */
+inline Complete() {
+    if
+    :: MINE.pending == GetM ->
+        assert(MINE.bytes == latest && version == NEXT(latest));
+        latest = version;
+        written = 1;
+        MINE.bytes = version;
+        MINE.state = M
+    :: else ->
+        MINE.state = S
+    fi;
+    MINE.version = version;
+    to_home[me]!Done, me, MINE.number, true;
+    MINE.pending = 0;
+    MINE.number = 0;
+    MINE.arrived = 0;
+    MINE.granted = 0;
+    MINE.held = 1
+}
+
+/* Bytes count only for the request they answer. They leave at the last moment: what the supplier has now is what
+ * comes. */
+inline Arrives() {
+    if
+    :: MINE.pending && MINE.number == number && !MINE.arrived && !READABLE(me) ->
+        assert((MINE.pending == GetM) == writes);
+        if
+        :: page[supplier].retained != NO_VERSION && page[supplier].retained_for == me &&
+           page[supplier].retained_number == number ->
+            MINE.bytes = page[supplier].retained
+        :: else ->
+            MINE.bytes = page[supplier].bytes
+        fi;
+        assert(MINE.bytes == latest);
+        if
+        :: grants || MINE.granted -> Complete()
+        :: else -> MINE.arrived = 1
+        fi
+    :: else
+    fi
+}
+
+inline Adopts() {
+    assert(MINE.state == I || MINE.state == S);                 /* owners are not asked */
+    assert(MINE.deferred == 0);
+    if
+    :: MINE.state == S && MINE.version == version ->
+        MINE.state = O;
+        to_home[me]!Done, about, number, true
+    :: else ->
+        to_home[me]!Done, about, number, false
+    fi
+}
+
+inline PutAnswered() {
+    assert(MINE.putting && about == me);
+    MINE.putting = 0;
+    if
+    :: what ->
+        assert(MINE.state == O);
+        MINE.state = S
+    :: else
+    fi
+}
+
+/* What home says, in its order. */
+proctype NodeHears(byte me) {
+    mtype kind;
+    byte about, number, version, what, other, owners, readers, writers;
+end:
+    do
+    :: d_step {
+        from_home[me]?kind, about, number, version, what;
+        if
+        :: kind == Fetch || kind == Inv -> Ordered()
+        :: kind == Grant -> Granted()
+        :: kind == Release ->
+#ifndef BUG_RETAIN_NOTHING
+            assert(MINE.state == O || RETAINED_FOR_IT);         /* retained until now */
+#endif
+            MINE.retained = NO_VERSION;
+            MINE.retained_for = 0;
+            MINE.retained_number = 0;
+            MINE.retained_grants = 0
+        :: kind == Adopt -> Adopts()
+        :: kind == PutAck -> PutAnswered()
+        fi;
+        Scratch();
+        Laws()
+       }
+    od
+}
+
+/* The page stream: any transfer may be the next to arrive, and some are lost. */
+#define ANY(receive) \
+    receive(0, 0) receive(0, 1) receive(0, 2) receive(0, 3) \
+    receive(1, 0) receive(1, 1) receive(1, 2) receive(1, 3) \
+    receive(2, 0) receive(2, 1) receive(2, 2) receive(2, 3)
+
+#define ARRIVAL(from, with) \
+    :: d_step { \
+        stream[me]??from, with, version, writes, grants -> \
+        supplier = from; \
+        number = with; \
+        Arrives(); \
+        supplier = 0; number = 0; version = 0; writes = 0; grants = 0; \
+        Laws() \
+       }
+
+#define LOSS(from, with) \
+    :: d_step { \
+        losses && stream[me]??[from, with, _, _, _] -> \
+        stream[me]??from, with, version, writes, grants; \
+        losses--; \
+        version = 0; writes = 0; grants = 0 \
+       }
+
+proctype Receives(byte me) {
+    byte supplier, number, version, other, owners, readers, writers;
+    bit writes, grants;
+end:
+    do
+    ANY(ARRIVAL)
+#if LOSSES
+    ANY(LOSS)
+#endif
+    od
+}
+
+/* The bytes are overdue: home has the supplier's Ack, so they were sent, and they are not on their way. A real node
+ * does not see that; it waits long enough. REPEATS lets it wait too short. */
+#define OVERDUE (home.kind && home.kind != Put && home.requester == me && home.number == MINE.number && \
+    home.supplier != NOBODY && !(home.acks & BIT(home.supplier)) && \
+    !stream[me]??[_, eval(page[me].number), _, _, _] && \
+    !to_home[me]??[GetS, _, _, _] && !to_home[me]??[GetM, _, _, _])
+
+/* What happens in time of itself: holds, scopes and patience end. */
+proctype Waits(byte me) {
+    mtype kind;
+    byte about, number, version, what, other, owners, readers, writers;
+end:
+    do
+    :: d_step {
+        MINE.held ->
+        MINE.held = 0;
+        Resume();
+        Laws()
+       }
+    :: d_step {
+        MINE.pin != UNPINNED ->
+        MINE.pin = UNPINNED;
+        Resume();
+        Laws()
+       }
+    :: d_step {
+        MINE.pending && !MINE.arrived && OVERDUE ->
+        SayRequest()
+       }
+    od
+}
+
+#define EVICTABLE (MINE.pending == 0 && MINE.deferred == 0 && !MINE.putting && MINE.pin == UNPINNED && !MINE.held)
+#define CAN_PIN (!closing && MINE.pin == UNPINNED && MINE.deferred == 0)
+
+/* What the node's processes, and its shortage of memory, may bring about. */
+proctype Wants(byte me) {
+    byte number;
+    bit in_use;
+end:
+    do
+    :: d_step { !closing && MINE.pending == 0 && MINE.state == I -> Ask(GetS) }
+    :: d_step { !closing && MINE.pending == 0 && MINE.state != M -> Ask(GetM) }
+    :: d_step { CAN_PIN && READABLE(me) -> MINE.pin = PINNED_TO_READ }
+    :: d_step { CAN_PIN && MINE.state == M -> MINE.pin = PINNED_TO_WRITE }
+    :: d_step { !closing && EVICTABLE && MINE.state == S -> Gone() }
+    :: d_step { !closing && EVICTABLE && MINE.state == O -> MINE.putting = 1; to_home[me]!Put, me, 0, 0 }
+#if REPEATS
+    :: d_step { repeats && MINE.pending && !MINE.arrived -> repeats--; SayRequest() }
+#endif
+#ifdef LIVE
+    :: skip
+#endif
+    od
+}
