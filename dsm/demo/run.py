@@ -116,7 +116,7 @@ class Workers:
             if outcome is not None:
                 outcomes.append(outcome)
                 continue
-            failures.append(f"worker {number} " + ("did not end in time" if late else _ending(process.returncode)))
+            failures.append(f"worker {number} " + ("was still running" if late else _ending(process.returncode)))
             last += [f"worker {number}: {line}" for line in stderr.splitlines()[-_LAST_WORDS_LINES:]]
         if failures:
             raise Unavailable(", ".join(failures), remedy="\n    ".join(["Last words:", *last]) if last else None)

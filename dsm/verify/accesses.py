@@ -5,8 +5,8 @@ What is settled here, once for all checkers:
 * A compare-and-swap that failed, and an update that leaves the value as it was, is a read.
 * A word's initial value is a write before everything else, by no process; it has an access of its own at the end.
 * An operation without an outcome whose value nobody read is left out: a history that is explained with it is
-  explained without it. One whose value was read did take effect, and if it was a compare-and-swap, it found what
-  it expected. An addition without an outcome wrote nobody knows what, so its word is **unclear**.
+  explained without it. One whose value was read, by an operation that itself took effect, did take effect, and if it
+  was a compare-and-swap, it found what it expected. An addition without an outcome wrote nobody knows what, so its word is **unclear**.
 * A word is **unique** if no two writes gave it the same value, so that each value read names its write.
 
 Reference: Gibbons and Korach, *Testing shared memories*, SIAM J. Comput. 26(4), 1997 (the "read-mapping").
@@ -106,11 +106,9 @@ def prepare(history: History) -> Accesses:
     writer = (kind == Kind.WRITE) | (swap & (seen == expected) & (expected != value)) | (add & known & (value != 0))
     reader = ((kind == Kind.READ) | add) & known | (swap & (known | writer))
     written = np.where(add, seen + value, value)
-    keep = (known & (kind != Kind.FENCE)) | writer
     write_key, read_key, initial_key = _keys(word, seen, written, history.initial, words)
-    keep = _without_unread(keep, reader, writer, known, read_key, write_key) | (kind == Kind.FENCE)
 
-    rows = np.flatnonzero(keep)
+    rows = np.flatnonzero(_certain(known, reader, writer, read_key, write_key))
     nobody = np.full(words, NOBODY)
     word_column = np.concatenate([word[rows], np.arange(words)])
     reader_column = np.concatenate([reader[rows], np.zeros(words, dtype=np.bool_)])
@@ -168,15 +166,16 @@ def _keys(word: Column, seen: Column, written: Column, initial: int, words: int)
     return base + ranks[: len(word)], base + ranks[len(word) : -1], np.arange(words) * len(values) + ranks[-1]
 
 
-def _without_unread(keep: Mask, reader: Mask, writer: Mask, known: Mask, read_key: Column, write_key: Column) -> Mask:
-    """Leave out writes without an outcome that nobody read; then those that only these had read; and so on."""
+def _certain(known: Mask, reader: Mask, writer: Mask, read_key: Column, write_key: Column) -> Mask:
+    """What surely took effect: what returned; writes whose values that found; writes whose values these found; ..."""
+    certain = known
     while True:
-        doubtful = np.flatnonzero(keep & writer & ~known)
-        unread = doubtful[~np.isin(write_key[doubtful], read_key[keep & reader])]
-        if not unread.size:
-            return keep
-        keep = keep.copy()
-        keep[unread] = False
+        doubtful = np.flatnonzero(writer & ~certain)
+        found = doubtful[np.isin(write_key[doubtful], read_key[certain & reader])]
+        if not found.size:
+            return certain
+        certain = certain.copy()
+        certain[found] = True
 
 
 def _sources(

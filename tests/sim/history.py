@@ -13,7 +13,6 @@ A scope of a process without userfaultfd goes on after its session ended, and no
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dsm.core.types import RegionId
@@ -38,18 +37,22 @@ class PageTruth:
         self.ever: set[int] = {0}
 
 
-@dataclass(eq=False)
 class Held:
     """A scope, from the moment its process may use it until it ends it."""
 
-    process: str
-    region: RegionId
-    pages: range
-    write: bool
-    broken: bool = field(default=False)
+    def __init__(self, process: str, region: RegionId, pages: range, write: bool) -> None:
+        self.process = process
+        self.region = region
+        self.pages = pages
+        self.write = write
+
+    @property
+    def broken(self) -> bool:
+        """Whether its node no longer stands behind it."""
+        return False
 
     def conflicts(self, other: Held) -> bool:
-        if self.region != other.region or not (self.write or other.write):
+        if self.broken or other.broken or self.region != other.region or not (self.write or other.write):
             return False
         return max(self.pages.start, other.pages.start) < min(self.pages.stop, other.pages.stop)
 
@@ -106,7 +109,7 @@ class History:
         """Note that a process is in a scope now. Say who it must not be there with, if anybody."""
         self.scopes[scope] = None
         for other in self.scopes:
-            if other is not scope and not other.broken and not scope.broken and scope.conflicts(other):
+            if other is not scope and scope.conflicts(other):
                 return f"{_told(scope)} while {_told(other)}"
         return None
 
