@@ -53,6 +53,7 @@ async def run_node(options: NodeOptions, ready: Callable[[dict[str, object]], No
     async with asyncio.TaskGroup() as tasks:
         node = Node(options.name, options.directory, options.memory_limit, tasks)
         local = LocalServer(options.socket, options.trusted_uids, lambda peer: Client(node, peer), node.spawn)
+        running: list[asyncio.Task[None]] = []
         try:
             rpc.add_node(server, NodeService(node))
             await rpc.add_health_and_reflection(server, rpc.NODE_SERVICE)
@@ -61,8 +62,10 @@ async def run_node(options: NodeOptions, ready: Callable[[dict[str, object]], No
             node.page_address, node.grpc_address = f"{advertised}:{page_port}", f"{advertised}:{grpc_port}"
             await server.start()
             local.listen()
-            tasks.create_task(node.session.run(), name="session")
-            tasks.create_task(node.tick(), name="tick")
+            running += [
+                tasks.create_task(node.session.run(), name="session"),
+                tasks.create_task(node.tick(), name="tick"),
+            ]
             ready(
                 {
                     "name": options.name,
@@ -73,6 +76,10 @@ async def run_node(options: NodeOptions, ready: Callable[[dict[str, object]], No
             )
             await asyncio.Event().wait()
         finally:
+            for task in running:
+                task.cancel()
+            # Without a session nobody asks the directory for anything, over a channel that is about to be closed.
+            await asyncio.gather(*running, return_exceptions=True)
             local.close()
             await server.stop(None)  # the calls of other nodes that send pages have no end to wait for
             await node.close()

@@ -5,6 +5,10 @@
 Written on bare sockets, because the bytes must not be copied on their way: they leave with `sendfile` from the
 region's memfd and are received straight into the mapping of the other node's memfd. asyncio only says when.
 
+`sendfile` leaves references to the memfd's pages in the socket, so bytes that are still on their way change when the
+page does. The protocol keeps a page as it is until its receiver has it, or is given up; whoever gives a receiver up
+closes the connection, which throws away what has not left.
+
 Flow control is TCP's. What waits here is a few words for each frame, since the bytes stay where they are; the bytes
 of pages given away for good are held by their region until home confirms the transfer anyway.
 """
@@ -24,8 +28,10 @@ import msgpack
 
 from dsm.errors import DsmError, LimitExceeded, ProtocolError
 from dsm.limits import PAGE_HEADER_BYTES_MAX, PAGE_QUEUE_FRAMES_MAX, PAGE_SOCKET_BYTES
+from dsm.memory.segment import Segment
 
 LENGTH = struct.Struct(">I")
+DISCARD = struct.pack("ii", 1, 0)  # close() throws away what the kernel has not sent yet
 TURN_BYTES = 8 << 20  # received in one turn of the loop before others get theirs
 
 
@@ -33,7 +39,7 @@ TURN_BYTES = 8 << 20  # received in one turn of the loop before others get their
 class FileSpan:
     """Bytes of a memfd that are to be sent from where they are."""
 
-    fd: int
+    segment: Segment
     offset: int
     length: int
 
@@ -87,7 +93,7 @@ class Sender:
         piece = self._pieces[0]
         more = socket.MSG_MORE if len(self._pieces) > 1 else 0
         if isinstance(piece, FileSpan):
-            sent = os.sendfile(self._sock.fileno(), piece.fd, piece.offset, piece.length)
+            sent = os.sendfile(self._sock.fileno(), piece.segment.fd, piece.offset, piece.length)
             piece.offset += sent
             piece.length -= sent
             if piece.length == 0:
@@ -118,6 +124,7 @@ class Sender:
             self._wait(False)
             self.closed = True
             self._pieces.clear()
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DISCARD)
             self._sock.close()
 
 

@@ -62,6 +62,8 @@ class Node:
         self.session = DirectorySession(self, self._channel, directory_address)
         self._tasks = tasks
         self._users: Counter[RegionId] = Counter()
+        self._held: tuple[RegionId, ...] = ()
+        """What the last Hello said that clients of this host have open."""
         self._opening = asyncio.Lock()
         """Held while the directory is told that this node opens or closes a region, so that they keep their order."""
         self._request = RequestId(0)
@@ -79,7 +81,7 @@ class Node:
 
     def supply(self, to: NodeId, region: Region, index: int, data: Data, kept: bytes | None) -> None:
         """Send a page's bytes to another node at the end of this turn of the loop."""
-        frame = Frame(region.info.id, index, 1, data, region.info.page_size, region.segment.fd, kept)
+        frame = Frame(region.info.id, index, 1, data, region.info.page_size, region.segment, kept)
         self.streams.supply(to, frame)
         if not self._flush_due:
             self._flush_due = True
@@ -103,8 +105,8 @@ class Node:
     # --- for the session ------------------------------------------------------------------------------------------
 
     def hello(self) -> Hello:
-        held = tuple(region for region, users in self._users.items() if users)
-        return Hello(self.name, self.page_address, self.grpc_address, __version__, held)
+        self._held = tuple(region for region, users in self._users.items() if users)
+        return Hello(self.name, self.page_address, self.grpc_address, __version__, self._held)
 
     def joined_as(self, welcome: Welcome) -> None:
         if self.cluster_id and welcome.cluster != self.cluster_id:
@@ -116,6 +118,9 @@ class Node:
         self.joined = True
         for region_id in self.regions.keys() - self._users.keys():
             self._region_gone(region_id)  # the directory knows no more that pages of it were here
+        for region_id in self._held:
+            if not self._users[region_id]:  # its last user left when the directory could not be told
+                self.spawn(self._left(region_id), f"close region {region_id}")
         for region in list(self.regions.values()):
             region.look_at_all()
 
@@ -126,6 +131,7 @@ class Node:
 
     def session_ended(self) -> None:
         self.joined = False
+        self.streams.forget_all()  # first, or the holes of dropped pages would be sent
         for region in self.regions.values():
             region.session_ended()
 
@@ -136,6 +142,7 @@ class Node:
             case MemberLeft(node, epoch):
                 if (left := self.members.get(node)) is not None and left.epoch == epoch:
                     del self.members[node]
+                    self.streams.forget(node)
             case RegionGone(region_id):
                 self._region_gone(region_id)
             case Welcome():

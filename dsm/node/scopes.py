@@ -58,7 +58,8 @@ class Sweep:
     def start(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.call_later(seconds, self._expire)
-        self.ready.add_done_callback(lambda _: deadline.cancel())
+        # The process may have gone, and nobody else asks how it ended.
+        self.ready.add_done_callback(lambda ready: (deadline.cancel(), ready.cancelled() or ready.exception()))
         self.region.sweeps.add(self)
         self._advance()
 

@@ -28,6 +28,7 @@ from dsm.core.messages import Data
 from dsm.core.types import Epoch, NodeId, RegionId, RequestId
 from dsm.errors import DsmError, ProtocolError
 from dsm.limits import CONNECT_SECONDS, PAGE_FRAME_BYTES_MAX, PAGE_STREAMS_MAX
+from dsm.memory.segment import Segment
 from dsm.node.arrival import Arrival
 from dsm.node.link import FileSpan, Landing, Piece, Receiver, Sender, prepare
 from dsm.node.region import Region
@@ -46,7 +47,7 @@ class Frame:
     count: int
     data: Data
     page_size: int
-    fd: int
+    segment: Segment
     kept: bytes | None
 
     def takes(self, other: Frame) -> bool:
@@ -67,12 +68,12 @@ class Frame:
     def piece(self) -> Piece:
         if self.kept is not None:
             return memoryview(self.kept)
-        return FileSpan(self.fd, self.first * self.page_size, self.length)
+        return FileSpan(self.segment, self.first * self.page_size, self.length)
 
     def content(self) -> bytes:
         if self.kept is not None:
             return self.kept
-        return os.pread(self.fd, self.length, self.first * self.page_size)
+        return os.pread(self.segment.fd, self.length, self.first * self.page_size)
 
     def header(self, to_epoch: int) -> list[Any]:
         data = self.data
@@ -233,12 +234,23 @@ class PageStreams:
             for frame in frames:
                 peer.send(frame)
 
+    def forget(self, node: NodeId) -> None:
+        """A node's session is over: what is on its way to it must not arrive, since its pages may change from now on."""
+        self._outgoing.pop(node, None)
+        peer = self._peers.pop(node, None)
+        if peer is not None:
+            peer.close()
+
+    def forget_all(self) -> None:
+        """The own session is over: what is on its way may be void before it arrives."""
+        for node in {*self._outgoing, *self._peers}:
+            self.forget(node)
+
     def close(self) -> None:
         if self._listener is not None:
             asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
-        for peer in self._peers.values():
-            peer.close()
+        self.forget_all()
         for incoming in list(self._incoming):
             incoming.close()
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from dsm.errors import LimitExceeded
 from dsm.limits import VERIFY_CLOCK_CELLS_MAX
+from dsm.verify import schedule
 from dsm.verify.accesses import NOBODY, Accesses
 from dsm.verify.graph import NODES_BETWEEN_CHECKS, Edges, Graph, Why, find_cycle
 from dsm.verify.history import Column
@@ -63,11 +64,11 @@ def saturate(accesses: Accesses, base: Edges, deadline: Deadline) -> Saturated:
         if len(sequence) < len(accesses):
             cycle = find_cycle(graph, deadline)
             assert cycle is not None, "what cannot be sorted has a cycle"
-            return Saturated(cycle, sequence)
+            return Saturated(cycle, np.flatnonzero(accesses.writer))
         found = Edges.joined([*_earlier(accesses, chains, clocks), *_missed(accesses, chains, clocks)])
         fresh = _fresh(found, edges, len(accesses))
         if not len(fresh):
-            return Saturated(None, _writes_in(accesses, sequence))
+            return Saturated(None, schedule.write_order(accesses, graph, clocks.sum(axis=1), deadline))
         edges = Edges.joined([edges, fresh])
 
 
@@ -202,9 +203,3 @@ def _missed_in(
 def _fresh(found: Edges, known: Edges, count: int) -> Edges:
     keys, first = np.unique(found.before * count + found.after, return_index=True)
     return found.where(first[~np.isin(keys, known.before * count + known.after)])
-
-
-def _writes_in(accesses: Accesses, sequence: Column) -> Column:
-    """All writes by word, those of one word as the sort came upon them."""
-    writes = sequence[accesses.writer[sequence]]
-    return writes[np.argsort(accesses.word[writes], kind="stable")]

@@ -112,6 +112,7 @@ def test_the_report_tells_a_difference_on_any_node() -> None:
 def test_a_worker_whose_node_is_gone_ends_the_demo_with_its_words(
     corpus: Path, sockets: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("dsm.workers.GRACE_SECONDS", 0.2)
     monkeypatch.setattr(demo_run, "GRACE_SECONDS", 0.2)
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"worker 2 failed with status 1(?s:.*)worker 2: .*nobody"):
@@ -120,7 +121,7 @@ def test_a_worker_whose_node_is_gone_ends_the_demo_with_its_words(
 
 
 def test_a_worker_that_is_killed_is_reported(corpus: Path, sockets: list[str]) -> None:
-    with demo_run.Workers(sockets, "killed", corpus, TIMEOUT) as workers:
+    with demo_run.workers(sockets, "killed", corpus, TIMEOUT) as workers:
         workers._processes[1].kill()
         with pytest.raises(Unavailable, match="worker 2 was ended by SIGKILL"):
             workers.outcomes()

@@ -94,19 +94,36 @@ async def test_a_span_of_a_memfd_is_sent_from_where_it_is_more_of_it_than_a_sock
     content = os.urandom(1 << 20)
     for offset in range(0, 32 << 20, 1 << 20):
         segment.write(offset, content)
-    sender.send([24 << 20], FileSpan(segment.fd, 4 << 20, 24 << 20))
+    sender.send([24 << 20], FileSpan(segment, 4 << 20, 24 << 20))
     sender.send([3], memoryview(b"end"))
     await end.until(2)
     assert end.contents == [content * 24, b"end"]
     segment.close()
 
 
+async def test_bytes_that_have_not_left_are_thrown_away_with_the_link(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    """They are references to pages that may change from now on."""
+    ours, theirs = sockets
+    segment = Segment.create("x", 32 << 20)
+    sender = Sender(ours, lambda: None)
+    sender.send([32 << 20], FileSpan(segment, 0, 32 << 20))
+    assert sender._pieces
+    sender.close()
+    theirs.setblocking(True)
+    with pytest.raises(ConnectionResetError):
+        while theirs.recv(1 << 20):
+            pass
+    segment.close()
+
+
 async def test_a_span_beyond_the_end_of_its_file_breaks_the_link(pair: Pair) -> None:
     sender, end, lost = pair
     segment = Segment.create("x", 4096)
-    sender.send([8192], FileSpan(segment.fd, 0, 8192))
+    sender.send([8192], FileSpan(segment, 0, 8192))
     assert lost == [True] and sender.closed
-    assert await end.until_lost() is None and end.contents == []
+    assert isinstance(await end.until_lost(), ConnectionResetError) and end.contents == []
     segment.close()
 
 
@@ -135,7 +152,7 @@ async def test_an_end_of_stream_in_the_middle_of_a_frame_is_a_loss_without_arriv
     sender.send([100], memoryview(b"only this"))
     await asyncio.sleep(0)
     sender.close()
-    assert await end.until_lost() is None and end.contents == []
+    assert isinstance(await end.until_lost(), ConnectionResetError) and end.contents == []
 
 
 @pytest.mark.parametrize("size", [0, PAGE_HEADER_BYTES_MAX + 1, (1 << 32) - 1])

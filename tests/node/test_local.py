@@ -32,6 +32,7 @@ class Echo:
         self.gone = 0
         self.finished = 0
         self.gate = asyncio.Event()
+        self.shared = socket.socket()
 
     def handle(self, call: Call) -> Answer:
         self.calls.append(call.op)
@@ -47,7 +48,7 @@ class Echo:
             case "big":
                 return Reply("x" * call.arguments["size"])
             case "descriptor":
-                return Reply(os.fstat(call.descriptors[0]).st_ino, call.descriptors)
+                return Reply(os.fstat(call.descriptors[0]).st_ino, [self.shared.fileno()])
         return Reply(call.arguments.get("say"))
 
     async def _wait(self) -> Reply:
@@ -60,6 +61,7 @@ class Echo:
 
     def closed(self) -> None:
         self.gone += 1
+        self.shared.close()
 
 
 class Scene:
@@ -202,13 +204,14 @@ async def test_an_answer_beyond_the_limit_becomes_an_error(scene: Scene) -> None
 
 async def test_descriptors_come_with_their_frame_and_do_not_leak(scene: Scene) -> None:
     client = await scene.connect()
+    await client.call("echo")
     before = descriptors()
     with open(os.devnull) as null:
         socket.send_fds(client.sock, [encode({"id": 1, "op": "descriptor", "fds": 1})], [null.fileno()])
-        await asyncio.sleep(0.01)
-        client.sock.setblocking(True)
+        await until(lambda: scene.handlers[0].calls[-1] == "descriptor")
         data, fds, _, _ = socket.recv_fds(client.sock, 1000, 2)
-        assert FrameReader().feed(data)[0]["ok"] == os.fstat(null.fileno()).st_ino == os.fstat(fds[0]).st_ino
+        assert FrameReader().feed(data)[0]["ok"] == os.fstat(null.fileno()).st_ino
+        assert os.fstat(fds[0]).st_ino == os.fstat(scene.handlers[0].shared.fileno()).st_ino
         os.close(fds[0])
     assert descriptors() == before
     client.sock.close()
@@ -225,6 +228,7 @@ async def test_descriptors_that_did_not_come_cut_the_client_off(scene: Scene, an
 
 async def test_too_many_descriptors_cut_the_client_off_and_are_closed(scene: Scene) -> None:
     client = await scene.connect()
+    await client.call("echo")
     before = descriptors()
     with open(os.devnull) as null:
         for _ in range(2):
@@ -238,6 +242,7 @@ async def test_too_many_descriptors_cut_the_client_off_and_are_closed(scene: Sce
 
 async def test_a_client_that_does_not_read_is_cut_off(scene: Scene) -> None:
     client = await scene.connect()
+    await client.call("echo")
     frame = encode({"id": 1, "op": "big", "size": 100})
     with contextlib.suppress(OSError):
         for _ in range(LOCAL_REPLY_FRAMES_MAX // 10 * 40):

@@ -15,6 +15,7 @@ from dsm.core.messages import Data, GetS
 from dsm.core.types import Epoch, NodeId, RegionId, RequestId
 from dsm.errors import ProtocolError
 from dsm.limits import PAGE_FRAME_BYTES_MAX
+from dsm.memory.segment import Segment
 from dsm.node.link import LENGTH
 from dsm.node.region import Region
 from dsm.node.stream import MAGIC, Fallback, Frame, PageStreams, _connect, incoming_frame
@@ -23,6 +24,7 @@ from tests.node.test_region import Waiter
 
 HERE, PEER = NodeId(1), NodeId(2)
 CLUSTER = "c"
+HOLE = Segment(-1, 0)
 
 
 class FakeFallback:
@@ -92,7 +94,7 @@ class Two:
 
     def supply(self, page: int, data: Data, kept: bytes | None = None) -> None:
         info_ = self.source.info
-        self.out.supply(PEER, Frame(info_.id, page, 1, data, info_.page_size, self.source.segment.fd, kept))
+        self.out.supply(PEER, Frame(info_.id, page, 1, data, info_.page_size, self.source.segment, kept))
 
     async def until_here(self, page: int) -> None:
         async with asyncio.timeout(SOON):
@@ -133,13 +135,13 @@ async def test_adjacent_pages_for_one_request_leave_as_one_frame(two: Two) -> No
 def test_a_run_ends_at_its_limit_and_never_holds_kept_bytes() -> None:
     data = Data(RequestId(1), 1, False, True)
     size = PAGE_FRAME_BYTES_MAX // 2
-    one, two, three = (Frame(RegionId(1), page, 1, data, size, 0, None) for page in range(3))
+    one, two, three = (Frame(RegionId(1), page, 1, data, size, HOLE, None) for page in range(3))
     assert one.takes(two) and not one.takes(three)
     one.count = 2
     assert not one.takes(three)
-    kept = Frame(RegionId(1), 1, 1, data, size, 0, b"x")
-    assert not Frame(RegionId(1), 0, 1, data, size, 0, None).takes(kept)
-    assert not two.takes(Frame(RegionId(1), 2, 1, Data(RequestId(2), 1, False, True), size, 0, None))
+    kept = Frame(RegionId(1), 1, 1, data, size, HOLE, b"x")
+    assert not Frame(RegionId(1), 0, 1, data, size, HOLE, None).takes(kept)
+    assert not two.takes(Frame(RegionId(1), 2, 1, Data(RequestId(2), 1, False, True), size, HOLE, None))
 
 
 async def test_bytes_given_away_are_sent_from_where_they_are_kept(two: Two) -> None:
@@ -185,7 +187,7 @@ async def test_a_stream_that_broke_is_made_anew(two: Two) -> None:
 
 async def test_a_stream_that_breaks_in_the_middle_of_a_page_makes_its_region_ask_again(two: Two) -> None:
     data = two.want(0)
-    frame = Frame(RegionId(1), 0, 1, data, PAGE, 0, b"")
+    frame = Frame(RegionId(1), 0, 1, data, PAGE, HOLE, b"")
     with socket.create_connection(("127.0.0.1", two.port)) as sock:
         for header in (greeting(two), frame.header(two.receiver.epoch)[:8] + [PAGE]):
             packed = msgpack.packb(header)
@@ -213,6 +215,33 @@ async def test_a_port_that_cannot_be_reached_is_gone_round_over_grpc(two: Two, p
     two.out.flush()
     (fallback,) = two.sender.fallbacks
     assert fallback.member == member and [frame.first for frame in fallback.frames] == [0, 1]
+
+
+async def test_nothing_leaves_after_the_own_session_has_ended(two: Two) -> None:
+    """The pages are dropped then, and their holes would be read as zeros."""
+    void, valid = two.want(0), two.want(1)
+    two.source.segment.write(PAGE, b"page one")
+    two.supply(0, void)
+    two.out.flush()  # waits for the connection
+    two.supply(0, void)  # waits for the next flush
+    two.out.forget_all()
+    two.source.segment.drop(0, PAGE)
+    two.supply(1, valid)
+    two.out.flush()
+    await two.until_here(1)
+    assert not two.region.page(0).state.readable
+
+
+async def test_what_is_on_its_way_to_a_node_whose_session_has_ended_never_arrives(two: Two) -> None:
+    two.supply(0, two.want(0))
+    two.out.flush()
+    await two.until_here(0)
+    sender = two.out._peers[PEER]._sender
+    two.out.forget(PEER)
+    assert sender is not None and sender.closed and PEER not in two.out._peers
+    async with asyncio.timeout(SOON):
+        while two.into._incoming:
+            await asyncio.sleep(0.001)
 
 
 async def test_the_other_way_ends_with_the_peers_session_and_the_stream_is_tried_again(two: Two) -> None:

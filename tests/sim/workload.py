@@ -71,6 +71,7 @@ class Workload:
         for done in range(1, most + 1):
             await self.process.pause(self.world.options.pause)
             act = self.random.choice(self._acts)
+            self.world.operation_begins()
             if self.world.options.kills and self.random.random() < 0.05:
                 await self._killed_within(act)
                 return done
