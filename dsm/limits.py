@@ -37,6 +37,7 @@ DIRECTORY_CALL_SECONDS = 10.0  # a unary call of a node to the directory
 RESEND_SECONDS = 5.0  # a request is repeated if no page came for so long; a stream that breaks is noticed at once
 FAULT_SECONDS = 60.0  # a transparent fault unanswered for so long is poisoned: an error, never a hang
 TICK_SECONDS = 0.25  # between two looks of a node at what is overdue
+ACCEPT_PAUSE_SECONDS = 1.0  # between two tries to accept a connection while the daemon has no descriptor left
 HOLDER_SECONDS = 1.0  # spent on naming the holder in a DeadlineExceeded
 STOP_SECONDS = 5.0  # between asking a daemon to stop and killing it
 DEMO_SECONDS_DEFAULT = 120.0  # `dsm demo`, from its first worker to its verdict
@@ -92,3 +93,13 @@ STORY_EVENTS = 1024  # recent events of a region that an error report draws on
 # --- Checking of histories ---------------------------------------------------------------------------------------
 VERIFY_SECONDS_DEFAULT = 60.0  # a checker that has not answered by then has failed
 VERIFY_CLOCK_CELLS_MAX = 1 << 26  # operations times processes of a history whose write order is unknown: 512 MiB
+
+# --- Stress, litmus ----------------------------------------------------------------------------------------------
+STRESS_SECONDS_DEFAULT = 10.0
+STRESS_CLIENTS_MAX = 64  # each is a process that runs all the time
+STRESS_GRACE_SECONDS = 60.0  # for what `dsm stress` does beside letting its clients act: start, collect, judge
+LITMUS_ROUNDS_DEFAULT = 2000
+LITMUS_BATCH_ROUNDS = 500  # in one region, and in one answer of a thread
+LITMUS_BATCHES_MAX = 10  # a cell goes on for so many times its rounds while an allowed outcome has not been seen
+LITMUS_ROUND_SECONDS = 30.0  # a thread waits so long for the others to come to a round
+LITMUS_CELL_SECONDS = 120.0  # for one batch

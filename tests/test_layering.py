@@ -1,7 +1,7 @@
 """Who may import whom, and how large a room may be: the architecture, as far as a machine can check it.
 
 errors, limits <- core <- wire <- directory, node <- cli
-memory <- node, client;  directory and node never meet;  client needs neither them nor gRPC
+memory <- node, client;  verify needs nobody;  directory and node never meet;  client needs neither them nor gRPC
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "limits": set(),
     "units": set(),
     "core": {"core"},
+    "verify": {"verify"},
     "memory": {"memory"},
     "wire": {"wire", "core"},
     "directory": {"directory", "wire", "core"},
@@ -36,6 +37,7 @@ MAY_IMPORT = {
 OF_GENERATED_CODE = {"google", "grpc", "dsm.wire.generated"}
 FORBIDDEN = {
     "core": OF_GENERATED_CODE | {"asyncio", "logging", "os", "random", "time"},
+    "verify": OF_GENERATED_CODE | {"asyncio", "logging", "os", "random"},
     "client": OF_GENERATED_CODE,
     "memory": OF_GENERATED_CODE | {"asyncio"},
     "directory": {"dsm.wire.generated"},

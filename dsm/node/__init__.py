@@ -9,4 +9,6 @@
     session     the stream to the directory
     stream      page bytes to and from other nodes, over `link`; `fallback` is the same over gRPC
     local       the Unix socket to the host's processes; `requests` answers what they ask
+
+All of it runs in one thread, on one event loop.
 """

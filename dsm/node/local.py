@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -26,12 +27,15 @@ from typing import Any, Protocol
 
 from dsm.errors import AccessDenied, DsmError, LimitExceeded, NodeUnavailable, ProtocolError
 from dsm.limits import LOCAL_CALLS_MAX, LOCAL_CLIENTS_MAX, LOCAL_DESCRIPTORS_MAX, LOCAL_REPLY_FRAMES_MAX
+from dsm.node.accepting import accept
 from dsm.wire.local import FrameReader, Message, encode, error_to_map
 
 log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 64 << 10
 PEER = struct.Struct("3i")  # struct ucred: pid, uid, gid
+NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+DESCRIPTORS_REMEDY = "Close regions, or start the node daemon with more open files (ulimit -n)"
 TURNED_AWAY_MAX = 16  # connections that were refused and are still open for their last word
 
 
@@ -120,8 +124,10 @@ class Connection:
 
     def _arrived(self, data: bytes, flags: int) -> None:
         try:
-            if len(self._descriptors) > LOCAL_DESCRIPTORS_MAX or flags & socket.MSG_CTRUNC:
+            if len(self._descriptors) > LOCAL_DESCRIPTORS_MAX:
                 raise LimitExceeded(f"more than {LOCAL_DESCRIPTORS_MAX} descriptors wait for their frame")
+            if flags & socket.MSG_CTRUNC:
+                raise LimitExceeded("the node daemon had no room for a client's descriptors", remedy=DESCRIPTORS_REMEDY)
             for message in self._reader.feed(data):
                 if not self.closed:
                     self._received(message)
@@ -274,10 +280,8 @@ class LocalServer:
 
     def _accept(self) -> None:
         assert self._listener is not None
-        try:
-            sock, _ = self._listener.accept()
-        except OSError as error:
-            log.warning("cannot accept a client: %s", error)
+        sock = accept(self._listener, self._accept, "a client")
+        if sock is None:
             return
         peer = Peer(*PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)))
         refusal = self._refusal(peer)
@@ -332,7 +336,10 @@ def _remove_stale(path: str) -> None:
             raise OSError("another node daemon listens there")
 
 
-def _unexpected(error: Exception, op: str) -> ProtocolError:
+def _unexpected(error: Exception, op: str) -> DsmError:
+    """What a client is told of an error that no handler expected."""
+    if isinstance(error, OSError) and error.errno in NO_DESCRIPTOR:
+        return LimitExceeded(f"the node daemon has no descriptor left for {op!r:.40}", remedy=DESCRIPTORS_REMEDY)
     return ProtocolError(f"{op!r:.40} failed in the node daemon: {error!r:.200}", remedy="See the daemon's log")
 
 

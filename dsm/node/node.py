@@ -62,8 +62,8 @@ class Node:
         self.session = DirectorySession(self, self._channel, directory_address)
         self._tasks = tasks
         self._users: Counter[RegionId] = Counter()
-        self._held: tuple[RegionId, ...] = ()
-        """What the last Hello said that clients of this host have open."""
+        self._hello: Hello | None = None
+        """The last one that was said."""
         self._opening = asyncio.Lock()
         """Held while the directory is told that this node opens or closes a region, so that they keep their order."""
         self._request = RequestId(0)
@@ -105,8 +105,9 @@ class Node:
     # --- for the session ------------------------------------------------------------------------------------------
 
     def hello(self) -> Hello:
-        self._held = tuple(region for region, users in self._users.items() if users)
-        return Hello(self.name, self.page_address, self.grpc_address, __version__, self._held)
+        held = tuple(region for region, users in self._users.items() if users)
+        self._hello = Hello(self.name, self.page_address, self.grpc_address, __version__, held)
+        return self._hello
 
     def joined_as(self, welcome: Welcome) -> None:
         if self.cluster_id and welcome.cluster != self.cluster_id:
@@ -118,7 +119,7 @@ class Node:
         self.joined = True
         for region_id in self.regions.keys() - self._users.keys():
             self._region_gone(region_id)  # the directory knows no more that pages of it were here
-        for region_id in self._held:
+        for region_id in () if self._hello is None else self._hello.held:
             if not self._users[region_id]:  # its last user left when the directory could not be told
                 self.spawn(self._left(region_id), f"close region {region_id}")
         for region in list(self.regions.values()):
@@ -181,14 +182,23 @@ class Node:
         """Create a region (or open it, with exist_ok) and count one more user. Return whether it is new."""
         async with self._opening:
             self._check_room_for_region()
-            info, created = await self.directory.create(self.caller(), request)
+            info, created = await self._counted(self.directory.create(self.caller(), request))
             return self._enter(info), created
 
     async def open(self, name: str) -> tuple[Region, bool]:
         """Open a region and count one more user. As for `create`; it is not new."""
         async with self._opening:
             self._check_room_for_region()
-            return self._enter(await self.directory.open(self.caller(), name)), False
+            return self._enter(await self._counted(self.directory.open(self.caller(), name))), False
+
+    async def _counted(self, opening: Coroutine[Any, Any, T]) -> T:
+        """Let the directory count this node as attached. What it counted in an earlier session is void, unless the
+        Hello of the next one repeats it."""
+        said = self._hello
+        answer = await opening
+        if self._hello is not said:
+            raise SessionLost(f"the session of node {self.name!r} ended while it opened a region")
+        return answer
 
     def enter_again(self, region_id: RegionId) -> Region:
         """Count one more user of a region that some client of this host has open; it may have lost its name."""

@@ -198,6 +198,12 @@ class Region:
         if index in self._waiters:
             self._look(index)
 
+    def scope_broke(self, index: int, attachment: Attachment) -> None:
+        """A broken scope of this process has ended. What it stored after the page was gone is nobody's: free it."""
+        if attachment.blind and self.gone is None and self.page(index) == UNTOUCHED and not self.locks.unsafe(index):
+            self._drop(index)
+        self.look_again(index)
+
     def look_at_all(self) -> None:
         """The node has joined again, or has room again: ask for all that is waited for."""
         for index in list(self._waiters):

@@ -212,7 +212,7 @@ class Client:
     # --- pages ----------------------------------------------------------------------------------------------------
 
     def _do_begin(self, call: Call) -> Answer:
-        scope = Scope(*self._range(call), write=_argument(call, "write", bool))
+        scope = Scope(*self._pages(call), write=_argument(call, "write", bool))
         scope.start(_seconds(call, "timeout", SCOPE_SECONDS_DEFAULT))
         if scope.ready.done() and not scope.ready.exception():
             return self._begun(call, scope)
@@ -241,7 +241,7 @@ class Client:
         return Reply({})
 
     async def _do_prefetch(self, call: Call) -> Reply:
-        sweep = Sweep(*self._range(call), write=_optional(call, "write", bool) or False)
+        sweep = Sweep(*self._pages(call), write=_optional(call, "write", bool) or False)
         sweep.start(_seconds(call, "timeout", SCOPE_SECONDS_DEFAULT))
         self._sweeps[call.number] = sweep
         await self._arrival(call, sweep)
@@ -290,7 +290,11 @@ class Client:
                 f"{length} bytes from {offset} are not inside region {region.info.name!r} of {region.info.size} bytes"
             )
         first = offset // region.info.page_size
-        count = -(-(offset + length) // region.info.page_size) - first
+        return region, attachment, first, -(-(offset + length) // region.info.page_size) - first
+
+    def _pages(self, call: Call) -> tuple[Region, Attachment, int, int]:
+        """As `_range`, of no more pages than can be brought here at once."""
+        region, attachment, first, count = self._range(call)
         if count > SCOPE_PAGES_MAX:
             raise LimitExceeded(f"{count:,} pages at once, of {SCOPE_PAGES_MAX:,}", remedy="Take a smaller range")
         return region, attachment, first, count

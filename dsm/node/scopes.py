@@ -40,6 +40,12 @@ class Stuck(Exception):
         self.holder = holder
 
 
+def _seen(ready: asyncio.Future[None]) -> None:
+    """Whoever waited may have gone, and an error that nobody asks for would be reported as forgotten."""
+    if not ready.cancelled():
+        ready.exception()
+
+
 class Sweep:
     """Brings the pages first..end-1 here, in ascending order: a prefetch. `ready` resolves when all have come."""
 
@@ -58,8 +64,8 @@ class Sweep:
     def start(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.call_later(seconds, self._expire)
-        # The process may have gone, and nobody else asks how it ended.
-        self.ready.add_done_callback(lambda ready: (deadline.cancel(), ready.cancelled() or ready.exception()))
+        self.ready.add_done_callback(lambda _: deadline.cancel())
+        self.ready.add_done_callback(_seen)
         self.region.sweeps.add(self)
         self._advance()
 
@@ -203,7 +209,7 @@ class Scope(Sweep):
             if index < pinned and not locks.holders(index, 1):
                 self.region.deliver(index, Unpinned())
             if self.broken:
-                self.region.look_again(index)
+                self.region.scope_broke(index, self.attachment)
             locks.pass_on(index)
 
 

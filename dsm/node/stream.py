@@ -29,6 +29,7 @@ from dsm.core.types import Epoch, NodeId, RegionId, RequestId
 from dsm.errors import DsmError, ProtocolError
 from dsm.limits import CONNECT_SECONDS, PAGE_FRAME_BYTES_MAX, PAGE_STREAMS_MAX
 from dsm.memory.segment import Segment
+from dsm.node.accepting import accept
 from dsm.node.arrival import Arrival
 from dsm.node.link import FileSpan, Landing, Piece, Receiver, Sender, prepare
 from dsm.node.region import Region
@@ -200,10 +201,8 @@ class PageStreams:
 
     def _accept(self) -> None:
         assert self._listener is not None
-        try:
-            sock, _ = self._listener.accept()
-        except OSError as error:
-            log.warning("cannot accept a page stream: %s", error)
+        sock = accept(self._listener, self._accept, "a page stream")
+        if sock is None:
             return
         if len(self._incoming) >= PAGE_STREAMS_MAX:
             log.warning("more than %d page streams; refusing one", PAGE_STREAMS_MAX)
@@ -235,7 +234,7 @@ class PageStreams:
                 peer.send(frame)
 
     def forget(self, node: NodeId) -> None:
-        """A node's session is over: what is on its way to it must not arrive, since its pages may change from now on."""
+        """A node's session is over: what is on its way to it must not arrive, as the pages may change from now on."""
         self._outgoing.pop(node, None)
         peer = self._peers.pop(node, None)
         if peer is not None:

@@ -6,7 +6,8 @@ What is settled here, once for all checkers:
 * A word's initial value is a write before everything else, by no process; it has an access of its own at the end.
 * An operation without an outcome whose value nobody read is left out: a history that is explained with it is
   explained without it. One whose value was read, by an operation that itself took effect, did take effect, and if it
-  was a compare-and-swap, it found what it expected. An addition without an outcome wrote nobody knows what, so its word is **unclear**.
+  was a compare-and-swap, it found what it expected. An addition without an outcome wrote nobody knows what, so its
+  word is **unclear**.
 * A word is **unique** if no two writes gave it the same value, so that each value read names its write.
 
 Reference: Gibbons and Korach, *Testing shared memories*, SIAM J. Comput. 26(4), 1997 (the "read-mapping").

@@ -1,8 +1,9 @@
 """A guess at the order of all writes: run the history, and let no write overwrite what somebody has yet to read.
 
-The run goes along the graph, takes what is ready, and parks a write while its word holds a value with readers to
-come. If only parked writes are left the guess has failed, and the run goes on anyhow: whoever uses the order checks
-it. Where no write order was promised this is how a history is shown to be right without a clock.
+The run goes along the graph and takes what is ready, first what has the fewest writes before it. A write is parked
+while its word holds a value with readers to come. If only parked writes are left the guess has failed, and the run
+goes on anyhow: whoever uses the order checks it. Where no write order was promised and no clock helps, this is how a
+history is shown to be right.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from dsm.verify.verdict import Deadline
 
 
 def write_order(accesses: Accesses, graph: Graph, before: Column, deadline: Deadline) -> Column:
-    """Return all writes, those of one word together, in the order of a run along an acyclic graph."""
+    """Return all writes, those of one word together, in the order of a run along an acyclic graph.
+
+    `before`: how many writes surely come before each access.
+    """
     run = _Run(accesses, graph, before)
     while run.ready or run.unpark():
         deadline.check()

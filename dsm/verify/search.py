@@ -6,12 +6,13 @@ of the operations under way have taken effect, so its size depends on how many r
 the history. The cost is linear in the length and exponential in the number of writes under way at once; hence the
 deadline.
 
-Two shortcuts that lose nothing:
+Shortcuts that lose nothing:
 
 * An operation that only reads, and may read what the word holds now, takes effect at once: it changes nothing, and
   any order that explains the history with it later does so with it here.
 * An operation without an outcome stays under way for ever. Of two states that differ only in that one has used more
-  of these, the one that used fewer can do all that the other can; the other is dropped.
+  of these, the one that used fewer can do all that the other can; the other is dropped. Where several are alike,
+  the first is used first.
 
 References: Wing and Gong, *Testing and verifying concurrent objects*, 1993; Lowe, *Testing for linearizability*,
 2017. That words may be checked one by one is Herlihy and Wing's locality.
@@ -78,6 +79,9 @@ class Search:
     free: list[int] = field(default_factory=list)
     unknown: int = 0
     """The bits of operations without an outcome."""
+    latest: dict[tuple[object, ...], int] = field(default_factory=dict)
+    after: dict[int, int] = field(default_factory=dict)
+    """Of an operation without an outcome, the one before it that is like it."""
 
     def invoke(self, operation: Operation) -> int:
         bit = self.free.pop() if self.free else 1 << len(self.underway)
@@ -89,6 +93,9 @@ class Search:
             self.states = {(held, done | bit) if held == seen else (held, done) for held, done in self.states}
         if not operation.known:
             self.unknown |= bit
+            alike = (operation.kind, operation.value, operation.expected)
+            self.after[bit] = self.latest.get(alike, 0)
+            self.latest[alike] = bit
         return bit
 
     def finish(self, bit: int) -> bool:
@@ -111,7 +118,7 @@ class Search:
         while waiting:
             held, done = waiting.pop()
             for other, apply in self.writers.items():
-                if done & other or (value := apply(held)) is None:
+                if done & other or self.after.get(other, 0) & ~done or (value := apply(held)) is None:
                     continue
                 state = (value, self._absorbed(value, done | other))
                 if state[1] & bit:

@@ -129,7 +129,7 @@ def serve(client: dsm.Client) -> None:
         try:
             exec(order, names)
             answer = ["done", names.get("out")]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is told
             answer = [type(error).__name__, str(error)]
         print(json.dumps(answer), flush=True)
 

@@ -6,7 +6,7 @@ import pytest
 
 import dsm
 from tests.integration.actor import Actor
-from tests.integration.conftest import Start
+from tests.integration.conftest import Start, Until
 
 pytestmark = pytest.mark.needs("userfaultfd")
 
@@ -142,6 +142,7 @@ def test_both_ends_of_a_sparse_tebibyte(actors: list[Actor], name: str) -> None:
     assert actors[1].run(other, name=name) == [1, 2, 0]
     actors[1].run("with r.write((1 << 40) - 8, 8) as v: v[7] = 3")
     assert actors[0].run("out = b[len(b) - 1]") == 3
+    assert actors[0].run("out = [[h.first, h.owner] for h in r.who_has()][-1]") == [(1 << 24) - 1, "node-1"]
     for actor in actors[:2]:
         actor.run("b = None; r.close()")
     actors[0].run("r.unlink()")
@@ -208,12 +209,12 @@ def test_prefetched_pages_are_there_and_flush_succeeds(actors: list[Actor], name
     forget(actors)
 
 
-def test_who_has_tells_owner_and_sharers(actors: list[Actor], name: str) -> None:
+def test_who_has_tells_owner_and_sharers(actors: list[Actor], name: str, until: Until) -> None:
     open_everywhere(actors, name)
     actors[0].run("a[0] = 1")
     actors[1].run("out = int(a[0])")
-    (first, *_) = actors[2].run("out = [[h.first, h.count, h.owner, list(h.sharers)] for h in r.who_has(0, 8)]")
-    assert first == [0, 1, "node-0", ["node-1"]]
+    who = "out = [[h.first, h.count, h.owner, list(h.sharers)] for h in r.who_has(0, 8)]"
+    until(lambda: actors[2].run(who) == [[0, 1, "node-0", ["node-1"]]])
     forget(actors)
 
 

@@ -35,6 +35,15 @@
 #ifndef NODES
 #define NODES 3
 #endif
+#ifndef OPERATIONS
+#define OPERATIONS 0    /* that each node begins: to read, to write, a scope, an eviction; 0 for as many as it likes */
+#endif
+#ifndef SCOPES
+#define SCOPES 1        /* processes take the page into scopes */
+#endif
+#ifndef HOLD
+#define HOLD 1          /* a granted page is held for a while; without, its hold ends at once */
+#endif
 #ifndef LOSSES
 #define LOSSES 1        /* transfers that are lost */
 #endif
@@ -42,25 +51,29 @@
 #define REPEATS 0       /* requests that are repeated although nothing is overdue */
 #endif
 
-#define VERSIONS NODES
-#define NO_VERSION VERSIONS     /* also the bytes of a page that is not there */
+/* Versions, as seen from home: its own is CURRENT; see `Renumber`. A page that nobody has written is OLDER. */
+#define OLDER 0
+#define CURRENT 1
+#define GRANTED 2               /* to a writer whose transaction is not closed yet */
+#define NO_VERSION 3            /* also the bytes of a page that is not there */
 #define NUMBERS 4               /* of requests of one node that anything can mention at a time */
 #define NOBODY NODES
 #define SESSION_LENGTH 5        /* messages on their way in one direction; a send beyond is an error of the model */
 #define STREAM_LENGTH 3         /* transfers on their way to one node */
 
 #define BIT(node) (1 << (node))
-#define NEXT(version) (((version) + 1) % VERSIONS)
+#define NEXT(version) ((version) + 1)
 
 mtype = { GetS, GetM, Ack, Done, Put };                         /* to home */
 mtype = { Fetch, Inv, Grant, Release, Adopt, PutAck };          /* from home */
 mtype = { I, S, O, M };
 mtype = { ZERO, HELD, SENT };                                   /* where the bytes of a Grant come from */
 
-/* What an Inv asks for beside the copy's end: Inv(to=None), Inv(to, grants=False), Inv(to, grants=True). */
+/* What an Inv asks for: Inv(to=None), Inv(to, grants=False), Inv(to, grants=True). Data to a writer says the same. */
 #define DROP 0
 #define SEND 1
 #define SEND_AND_GRANT 2
+#define TO_READ 3               /* Data to a reader */
 
 #define UNPINNED 0
 #define PINNED_TO_READ 1
@@ -70,8 +83,8 @@ mtype = { ZERO, HELD, SENT };                                   /* where the byt
 chan to_home[NODES] = [SESSION_LENGTH] of { mtype, byte, byte, byte };
 /* kind, requester, number, version (Grant, Adopt), and: Inv what it asks for, Grant the source, PutAck taken */
 chan from_home[NODES] = [SESSION_LENGTH] of { mtype, byte, byte, byte, byte };
-/* Data: supplier, number of the request, version, write, grants. Kept sorted, received from any place: no order. */
-chan stream[NODES] = [STREAM_LENGTH] of { byte, byte, byte, bit, bit };
+/* Data: supplier, number of the request, version, what for. Kept sorted, received from any place: there is no order. */
+chan stream[NODES] = [STREAM_LENGTH] of { byte, byte, byte, byte };
 
 /* home_page.HomePage and its Transaction */
 typedef HomePage {
@@ -109,7 +122,7 @@ typedef CachePage {
     byte retained = NO_VERSION;         /* the bytes kept aside */
     byte retained_for;
     byte retained_number;
-    bit retained_grants;
+    byte retained_what;
     bit putting
 }
 CachePage page[NODES];
@@ -118,11 +131,63 @@ byte latest;            /* the version granted last */
 bit written;            /* somebody was granted the page for writing */
 byte losses = LOSSES;
 byte repeats = REPEATS;
-bit closing;            /* nobody wants anything more */
 
 #define READABLE(node) (page[node].state != I)
 #define KEPT(node) (page[node].retained == latest || READABLE(node))
+#define EARLIER(version) version = (version == NO_VERSION || version == OLDER -> version : version - 1)
 #define OWNS(node) (page[node].state == O || page[node].state == M)
+
+/* Keep what is said of versions in the terms of home, whose version has just grown. Only `home.version` and `latest` are
+ * ever compared with anything, so what is older than home's need not be told apart, and this loses nothing.
+ */
+inline Renumber() {
+    if
+    :: home.version > CURRENT ->
+        home.version--;
+        latest--;
+        other = 0;
+        do
+        :: other < NODES ->
+            EARLIER(page[other].version);
+            EARLIER(page[other].bytes);
+            EARLIER(page[other].retained);
+            others = len(to_home[other]);
+            do
+            :: others > 0 ->
+                to_home[other]?kind, about, number, more;
+                if
+                :: kind == GetM -> EARLIER(more)
+                :: else
+                fi;
+                to_home[other]!kind, about, number, more;
+                others--
+            :: else -> break
+            od;
+            others = len(stream[other]);
+            do
+            :: others > 0 ->
+                stream[other]?sender, number, about, more;
+                EARLIER(about);
+                stream[other]!sender, number, about, more;
+                others--
+            :: else -> break
+            od;
+            other++
+        :: else -> break
+        od;
+        others = len(queue);
+        do
+        :: others > 0 ->
+            queue?kind, about, number, more;
+            EARLIER(more);
+            queue!kind, about, number, more;
+            others--
+        :: else -> break
+        od;
+        other = 0
+    :: else
+    fi
+}
 
 /* invariants.always: looked at after each step of a node. */
 inline Laws() {
@@ -169,7 +234,6 @@ inline Agreement() {
     other = 0;
     do
     :: other < NODES ->
-        assert(empty(to_home[other]) && empty(from_home[other]) && empty(stream[other]));
         assert(page[other].pending == 0 && page[other].deferred == 0 && !page[other].putting);
         assert(page[other].retained == NO_VERSION);
         assert(OWNS(other) == (home.owner == other));
@@ -181,19 +245,34 @@ inline Agreement() {
     other = 0
 }
 
+/* The bytes that `node` waits for are overdue: home has the supplier's Ack, so they were sent, and they are not on their
+ * way. A real node does not see that; it waits long enough. REPEATS lets it wait too short.
+ */
+#define OVERDUE(node) (page[node].pending && !page[node].arrived && \
+    home.kind && home.kind != Put && home.requester == node && home.number == page[node].number && \
+    home.supplier != NOBODY && !(home.acks & BIT(home.supplier)) && \
+    !stream[node]??[_, eval(page[node].number), _, _] && \
+    !to_home[node]??[GetS, _, _, _] && !to_home[node]??[GetM, _, _, _])
+
+/* Nothing happens of itself any more: it takes somebody who wants something. */
+#define IDLE(node) (len(to_home[node]) + len(from_home[node]) + len(stream[node]) == 0 && \
+    !page[node].held && page[node].pin == UNPINNED && !OVERDUE(node))
+#if NODES == 2
+#define AT_REST (IDLE(0) && IDLE(1))
+#else
+#define AT_REST (IDLE(0) && IDLE(1) && IDLE(2))
+#endif
+
 #include "home.pml"
 #include "node.pml"
 
-#ifndef LIVE
-active proctype Closes() {
-    closing = 1
-}
-
-active proctype Quiet() {
+active proctype Rests() {
     byte other;
-    timeout -> d_step { Agreement() }
+end:
+    do
+    :: d_step { AT_REST -> Agreement() }
+    od
 }
-#endif
 
 init {
     byte node;

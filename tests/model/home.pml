@@ -212,6 +212,7 @@ end:
             :: kind == Ack -> Acknowledged()
             :: kind == Done -> Finished()
             fi;
+            Renumber();
             Advance();
             kind = 0;
             sender = 0;

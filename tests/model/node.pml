@@ -6,7 +6,7 @@
 #define MINE page[me]
 #define RETAINED_FOR_IT (MINE.retained != NO_VERSION && MINE.retained_for == about && MINE.retained_number == number)
 
-#define NUMBER_IN_USE(which) (stream[me]??[_, eval(which), _, _, _] || \
+#define NUMBER_IN_USE(which) (stream[me]??[_, eval(which), _, _] || \
     home.kind != Put && home.kind != 0 && home.requester == me && home.number == which)
 
 /* Rule: at most one request under way. Its number is one that no transfer and no open transaction mentions. */
@@ -37,13 +37,13 @@ inline SayRequest() {
 }
 
 /* An owner sends its bytes: those in memory, or those that it retains. They are read when they leave; see `Arrives`. */
-#define SUPPLY(what_version, writes, grants) stream[about]!!me, number, what_version, writes, grants
+#define SUPPLY(what_version, what_for) stream[about]!!me, number, what_version, what_for
 
 inline Ordered() {
     if
     :: kind == Fetch && MINE.state == M && (MINE.held || MINE.pin == PINNED_TO_WRITE) -> Defer()
     :: kind == Inv && what != DROP && RETAINED_FOR_IT ->        /* the first transfer broke */
-        SUPPLY(NEXT(MINE.retained), true, MINE.retained_grants);
+        SUPPLY(NEXT(MINE.retained), MINE.retained_what);
         to_home[me]!Ack, about, number, 0
     :: kind == Inv && READABLE(me) && (MINE.held || MINE.pin != UNPINNED) -> Defer()
     :: else ->
@@ -51,7 +51,7 @@ inline Ordered() {
         :: kind == Fetch ->
             assert(OWNS(me));
             MINE.state = O;
-            SUPPLY(MINE.version, false, true)
+            SUPPLY(MINE.version, TO_READ)
         :: kind == Inv && what == DROP ->
             assert(MINE.state != M);
             if
@@ -61,12 +61,12 @@ inline Ordered() {
         :: kind == Inv && what != DROP ->
             assert(OWNS(me));
             assert(MINE.retained == NO_VERSION);                /* one copy is retained at a time */
-            SUPPLY(NEXT(MINE.version), true, what == SEND_AND_GRANT);
+            SUPPLY(NEXT(MINE.version), what);
 #ifndef BUG_RETAIN_NOTHING
             MINE.retained = MINE.bytes;
             MINE.retained_for = about;
             MINE.retained_number = number;
-            MINE.retained_grants = (what == SEND_AND_GRANT);
+            MINE.retained_what = what;
 #endif
             Gone()
         fi;
@@ -150,7 +150,7 @@ inline Complete() {
     MINE.number = 0;
     MINE.arrived = 0;
     MINE.granted = 0;
-    MINE.held = 1
+    MINE.held = HOLD
 }
 
 /* Bytes count only for the request they answer. They leave at the last moment: what the supplier has now is what
@@ -158,7 +158,7 @@ inline Complete() {
 inline Arrives() {
     if
     :: MINE.pending && MINE.number == number && !MINE.arrived && !READABLE(me) ->
-        assert((MINE.pending == GetM) == writes);
+        assert((MINE.pending == GetM) == (what != TO_READ));
         if
         :: page[supplier].retained != NO_VERSION && page[supplier].retained_for == me &&
            page[supplier].retained_number == number ->
@@ -168,7 +168,7 @@ inline Arrives() {
         fi;
         assert(MINE.bytes == latest);
         if
-        :: grants || MINE.granted -> Complete()
+        :: what != SEND || MINE.granted -> Complete()
         :: else -> MINE.arrived = 1
         fi
     :: else
@@ -216,7 +216,7 @@ end:
             MINE.retained = NO_VERSION;
             MINE.retained_for = 0;
             MINE.retained_number = 0;
-            MINE.retained_grants = 0
+            MINE.retained_what = 0
         :: kind == Adopt -> Adopts()
         :: kind == PutAck -> PutAnswered()
         fi;
@@ -234,25 +234,23 @@ end:
 
 #define ARRIVAL(from, with) \
     :: d_step { \
-        stream[me]??from, with, version, writes, grants -> \
-        supplier = from; \
-        number = with; \
+        stream[me]??from, with, version, what -> \
+        supplier = from; number = with; \
         Arrives(); \
-        supplier = 0; number = 0; version = 0; writes = 0; grants = 0; \
+        supplier = 0; number = 0; version = 0; what = 0; \
         Laws() \
        }
 
 #define LOSS(from, with) \
     :: d_step { \
-        losses && stream[me]??[from, with, _, _, _] -> \
-        stream[me]??from, with, version, writes, grants; \
+        losses && stream[me]??[from, with, _, _] -> \
+        stream[me]??from, with, version, what; \
         losses--; \
-        version = 0; writes = 0; grants = 0 \
+        version = 0; what = 0 \
        }
 
 proctype Receives(byte me) {
-    byte supplier, number, version, other, owners, readers, writers;
-    bit writes, grants;
+    byte supplier, number, version, what, other, owners, readers, writers;
 end:
     do
     ANY(ARRIVAL)
@@ -261,13 +259,6 @@ end:
 #endif
     od
 }
-
-/* The bytes are overdue: home has the supplier's Ack, so they were sent, and they are not on their way. A real node
- * does not see that; it waits long enough. REPEATS lets it wait too short. */
-#define OVERDUE (home.kind && home.kind != Put && home.requester == me && home.number == MINE.number && \
-    home.supplier != NOBODY && !(home.acks & BIT(home.supplier)) && \
-    !stream[me]??[_, eval(page[me].number), _, _, _] && \
-    !to_home[me]??[GetS, _, _, _] && !to_home[me]??[GetM, _, _, _])
 
 /* What happens in time of itself: holds, scopes and patience end. */
 proctype Waits(byte me) {
@@ -288,27 +279,37 @@ end:
         Laws()
        }
     :: d_step {
-        MINE.pending && !MINE.arrived && OVERDUE ->
+        OVERDUE(me) ->
         SayRequest()
        }
     od
 }
 
 #define EVICTABLE (MINE.pending == 0 && MINE.deferred == 0 && !MINE.putting && MINE.pin == UNPINNED && !MINE.held)
-#define CAN_PIN (!closing && MINE.pin == UNPINNED && MINE.deferred == 0)
+#define CAN_PIN (MINE.pin == UNPINNED && MINE.deferred == 0)
+
+#if OPERATIONS
+#define MAY (left > 0)
+#define COUNT left--
+#else
+#define MAY true
+#define COUNT skip
+#endif
 
 /* What the node's processes, and its shortage of memory, may bring about. */
 proctype Wants(byte me) {
-    byte number;
+    byte number, left = OPERATIONS;
     bit in_use;
 end:
     do
-    :: d_step { !closing && MINE.pending == 0 && MINE.state == I -> Ask(GetS) }
-    :: d_step { !closing && MINE.pending == 0 && MINE.state != M -> Ask(GetM) }
-    :: d_step { CAN_PIN && READABLE(me) -> MINE.pin = PINNED_TO_READ }
-    :: d_step { CAN_PIN && MINE.state == M -> MINE.pin = PINNED_TO_WRITE }
-    :: d_step { !closing && EVICTABLE && MINE.state == S -> Gone() }
-    :: d_step { !closing && EVICTABLE && MINE.state == O -> MINE.putting = 1; to_home[me]!Put, me, 0, 0 }
+    :: d_step { MAY && MINE.pending == 0 && MINE.state == I -> COUNT; Ask(GetS) }
+    :: d_step { MAY && MINE.pending == 0 && MINE.state != M -> COUNT; Ask(GetM) }
+    :: d_step { MAY && EVICTABLE && MINE.state == S -> COUNT; Gone() }
+    :: d_step { MAY && EVICTABLE && MINE.state == O -> COUNT; MINE.putting = 1; to_home[me]!Put, me, 0, 0 }
+#if SCOPES
+    :: d_step { MAY && CAN_PIN && READABLE(me) -> COUNT; MINE.pin = PINNED_TO_READ }
+    :: d_step { MAY && CAN_PIN && MINE.state == M -> COUNT; MINE.pin = PINNED_TO_WRITE }
+#endif
 #if REPEATS
     :: d_step { repeats && MINE.pending && !MINE.arrived -> repeats--; SayRequest() }
 #endif

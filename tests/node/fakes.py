@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,6 +24,13 @@ from dsm.wire.directory import Lifetime, RegionInfo
 PAGE = 4096
 PLENTY = 1 << 40
 SOON = 5.0
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Wait until something is true; TimeoutError at a deadline."""
+    async with asyncio.timeout(SOON):
+        while not true():  # noqa: ASYNC110  # a test looks from outside, nobody sets an event for it
+            await asyncio.sleep(0.001)
 
 
 def info(pages: int = 4, page_size: int = PAGE, hold: float = 0.0, number: int = 1) -> RegionInfo:

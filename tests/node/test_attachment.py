@@ -72,7 +72,7 @@ def test_a_process_without_userfaultfd_is_left_alone() -> None:
 def test_a_process_that_has_unmapped_is_left_alone_but_its_descriptor_stays_open(
     source: FakeSource, error: Exception
 ) -> None:
-    """The event loop watches the descriptor until the node takes it out; its number must not become another's before."""
+    """The event loop watches the descriptor until the node takes it out; its number must not be another's before."""
     process = attachment(source)
     process.ensure([(0, True)])
     source.error = error

@@ -10,7 +10,7 @@ import pytest
 
 from dsm.errors import InvalidArgument, NodeUnavailable
 from dsm.node.daemon import NodeOptions, run_node, split_address
-from tests.node.fakes import SOON
+from tests.node.fakes import SOON, until
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,7 @@ async def test_a_daemon_serves_without_a_directory_and_ends_when_cancelled(tmp_p
     told: list[dict[str, object]] = []
     async with asyncio.timeout(SOON), asyncio.TaskGroup() as tasks:
         daemon = tasks.create_task(run_node(options(tmp_path), told.append))
-        while not told:
-            await asyncio.sleep(0.001)
+        await until(lambda: told)
         assert told[0]["name"] == "n" and (tmp_path / "node.sock").is_socket()
         daemon.cancel()
     assert not (tmp_path / "node.sock").exists()

@@ -19,7 +19,7 @@ from dsm.node.stream import Frame
 from dsm.wire import rpc
 from dsm.wire.calls import NodeCalls
 from dsm.wire.node import PageFrame, encode_frame
-from tests.node.fakes import PAGE, SOON, FakeSource, attachment
+from tests.node.fakes import PAGE, FakeSource, attachment, until
 from tests.node.test_stream import HERE, PEER, Two
 
 
@@ -68,9 +68,7 @@ async def test_a_node_that_cannot_be_reached_at_all_makes_the_peer_lost(two: Grp
     two.address = "127.0.0.1:1"
     peer = two.peer()
     peer.send(two.frame(0, two.want(0)))
-    async with asyncio.timeout(SOON * 2):
-        while not peer.lost:
-            await asyncio.sleep(0.01)
+    await until(lambda: peer.lost)
 
 
 async def test_what_the_queue_does_not_hold_is_lost_and_asked_for_again_by_others(two: Grpc) -> None:

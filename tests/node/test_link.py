@@ -18,7 +18,7 @@ from dsm.errors import DsmError, LimitExceeded, MemoryLimitExceeded, ProtocolErr
 from dsm.limits import PAGE_HEADER_BYTES_MAX, PAGE_QUEUE_FRAMES_MAX
 from dsm.memory.segment import Segment
 from dsm.node.link import LENGTH, FileSpan, Landing, Receiver, Sender, prepare
-from tests.node.fakes import SOON
+from tests.node.fakes import SOON, until
 
 
 class End:
@@ -41,14 +41,11 @@ class End:
         return Landing(place, lambda: self.contents.append(bytes(place)))
 
     async def until(self, frames: int) -> None:
-        async with asyncio.timeout(SOON):
-            while len(self.headers) < frames or len(self.contents) < sum(bool(h[0]) for h in self.headers):
-                await asyncio.sleep(0.001)
+        await until(lambda: len(self.headers) == frames)
+        await until(lambda: len(self.contents) == sum(bool(header[0]) for header in self.headers))
 
     async def until_lost(self) -> BaseException | None:
-        async with asyncio.timeout(SOON):
-            while not self.reasons:
-                await asyncio.sleep(0.001)
+        await until(lambda: self.reasons)
         assert len(self.reasons) == 1 and self.receiver.closed
         return self.reasons[0]
 
@@ -113,9 +110,13 @@ async def test_bytes_that_have_not_left_are_thrown_away_with_the_link(
     sender.close()
     theirs.setblocking(True)
     with pytest.raises(ConnectionResetError):
-        while theirs.recv(1 << 20):
-            pass
+        _read_to_the_end(theirs)
     segment.close()
+
+
+def _read_to_the_end(sock: socket.socket) -> None:
+    while sock.recv(1 << 20):
+        pass
 
 
 async def test_a_span_beyond_the_end_of_its_file_breaks_the_link(pair: Pair) -> None:

@@ -9,7 +9,7 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from dsm.limits import LOCAL_CALLS_MAX, LOCAL_DESCRIPTORS_MAX, LOCAL_FRAME_BYTES
 from dsm.node import local
 from dsm.node.local import Answer, Call, LocalServer, Peer, Reply
 from dsm.wire.local import LENGTH, FrameReader, Message, encode
-from tests.node.fakes import SOON
+from tests.node.fakes import SOON, until
 
 
 class Echo:
@@ -121,13 +121,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         scene.server.close()
         for handler in scene.handlers:
             handler.gate.set()
-    assert not os.path.exists(scene.path)
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON):
-        while not true():
-            await asyncio.sleep(0.001)
+    assert not Path(scene.path).exists()  # noqa: ASYNC240
 
 
 def descriptors() -> int:
@@ -206,7 +200,7 @@ async def test_descriptors_come_with_their_frame_and_do_not_leak(scene: Scene) -
     client = await scene.connect()
     await client.call("echo")
     before = descriptors()
-    with open(os.devnull) as null:
+    with socket.socket() as null:
         socket.send_fds(client.sock, [encode({"id": 1, "op": "descriptor", "fds": 1})], [null.fileno()])
         await until(lambda: scene.handlers[0].calls[-1] == "descriptor")
         data, fds, _, _ = socket.recv_fds(client.sock, 1000, 2)
@@ -230,7 +224,7 @@ async def test_too_many_descriptors_cut_the_client_off_and_are_closed(scene: Sce
     client = await scene.connect()
     await client.call("echo")
     before = descriptors()
-    with open(os.devnull) as null:
+    with socket.socket() as null:
         for _ in range(2):
             socket.send_fds(client.sock, [b"\0"], [null.fileno()] * LOCAL_DESCRIPTORS_MAX)
     answer = await client.receive()

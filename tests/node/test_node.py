@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from dsm.core.membership import Member
 from dsm.core.messages import Grant, Inv
 from dsm.core.types import Epoch, NodeId, RegionId, RequestId, Source, State, first_request
 from dsm.errors import DirectoryUnavailable, ProtocolError, RegionNotFound, SessionLost
-from dsm.memory.faults import FaultSource
+from dsm.memory.faults import Detached, FaultSource
 from dsm.node.attachment import Attachment
 from dsm.node.node import Node
 from dsm.node.region import Region
@@ -23,7 +22,7 @@ from dsm.wire.calls import DirectoryCalls
 from dsm.wire.directory import Caller, RegionInfo, RegionRequest
 from dsm.wire.runs import Run
 from dsm.wire.session import MemberJoined, MemberLeft, RegionGone, Welcome
-from tests.node.fakes import PAGE, PLENTY, SOON, FakeSource, info
+from tests.node.fakes import PAGE, PLENTY, FakeSource, fault, info, until
 
 ONE = RegionId(1)
 
@@ -56,6 +55,22 @@ class FakeDirectory:
         self.said.append((what, of))
         if self.error is not None:
             raise self.error
+
+
+class PipeSource(FakeSource):
+    """A source with a descriptor that the event loop can watch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading, self.writing = os.pipe()
+
+    def fileno(self) -> int:
+        return -1 if self.closed else self.reading
+
+    def close(self) -> None:
+        super().close()
+        os.close(self.reading)
+        os.close(self.writing)
 
 
 class Scene:
@@ -207,47 +222,31 @@ async def test_home_may_speak_of_a_region_that_is_gone_but_not_of_a_page_beyond_
 async def test_a_region_that_is_gone_still_answers_faults_until_its_process_detaches(scene: Scene) -> None:
     scene.join()
     region, _ = await scene.node.open("r1")
-    reading, writing = os.pipe()
-    source = FakeSource()
-    source.fileno = lambda: reading  # type: ignore[method-assign]
+    source = PipeSource()
     attachment = Attachment(PAGE, 1, cast(FaultSource, source))
     scene.node.attach(region, attachment)
     scene.node.noticed(RegionGone(ONE))
     assert ONE not in scene.node.regions
-    from tests.node.fakes import fault
-
     source.faults = [fault(2)]
-    os.write(writing, b"x")
-    async with asyncio.timeout(SOON):
-        while not source.calls:
-            await asyncio.sleep(0.001)
+    os.write(source.writing, b"x")
+    await until(lambda: source.calls)
     assert source.calls[0] == ("poison", 2 * PAGE, PAGE)
     scene.node.detach(region, attachment)
     scene.node.leave(region)
-    assert select.select([reading], [], [], 0)[0] and source.closed
-    os.close(reading)
-    os.close(writing)
+    assert source.closed
 
 
 async def test_a_descriptor_of_a_process_that_detached_can_be_anothers(scene: Scene) -> None:
     """The kernel says that the process has unmapped; the number must leave the event loop with the descriptor."""
-    from dsm.memory.faults import Detached
-
     scene.join()
     region, _ = await scene.node.open("r1")
-    for _ in range(2):
-        reading, writing = os.pipe()
-        source = FakeSource()
-        source.fileno = lambda: -1 if source.closed else reading  # type: ignore[method-assign]  # noqa: B023
-        source.close = lambda: (os.close(reading), setattr(source, "closed", True))[0]  # type: ignore[method-assign]  # noqa: B023
-        attachment = Attachment(PAGE, 1, cast(FaultSource, source))
-        scene.node.attach(region, attachment)
-        source.error = Detached()
-        attachment.ensure([(0, True)])
-        scene.node.detach(region, attachment)
-        os.close(writing)
-        loop = asyncio.get_running_loop()
-        assert not loop.remove_reader(reading)
+    source = PipeSource()
+    attachment = Attachment(PAGE, 1, cast(FaultSource, source))
+    scene.node.attach(region, attachment)
+    source.error = Detached()
+    attachment.ensure([(0, True)])
+    scene.node.detach(region, attachment)
+    assert source.closed and not asyncio.get_running_loop().remove_reader(source.reading)
 
 
 async def test_status_tells_what_there_is(scene: Scene) -> None:

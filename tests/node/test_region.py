@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 
 import pytest
 
 from dsm.core.messages import Ack, Data, Done, Fetch, GetM, GetS, Grant, Inv, Lost
 from dsm.core.types import NodeId, RequestId, Source, State
-from dsm.errors import DsmError, PageLost, ProtocolError, RegionNotFound
+from dsm.errors import DsmError, PageLost, ProtocolError
 from dsm.limits import RESEND_SECONDS
 from dsm.memory.faults import FaultKind
 from dsm.node.region import Region
 from dsm.node.scopes import Scope
-from tests.node.fakes import PAGE, SOON, FakeHost, FakeSource, attachment, fault, info
+from tests.node.fakes import PAGE, FakeHost, FakeSource, attachment, fault, info, until
 
 PEER = NodeId(2)
 
@@ -32,18 +31,6 @@ class Waiter:
 
     def page_failed(self, index: int, error: DsmError) -> None:
         self.failed.append(error)
-
-
-@pytest.fixture
-async def host() -> FakeHost:
-    host = FakeHost()
-    host.time = 1000.0
-    return host
-
-
-@pytest.fixture
-async def region(host: FakeHost) -> Region:
-    return host.add(info())
 
 
 def request_of(host: FakeHost) -> RequestId:
@@ -127,9 +114,7 @@ async def test_an_inv_waits_for_the_end_of_the_hold() -> None:
     give(region, host)
     region.received(0, Inv(RequestId(50), None, False))
     assert host.take() == [] and region.page(0).state is State.S
-    async with asyncio.timeout(SOON):
-        while not host.sent:
-            await asyncio.sleep(0.001)
+    await until(lambda: host.sent)
     assert host.take() == [(0, Ack(RequestId(50)))] and region.page(0).state is State.I
 
 
@@ -219,7 +204,12 @@ async def test_a_transfer_that_breaks_is_asked_for_again(region: Region, host: F
 async def test_a_stream_is_cut_when_its_place_is_needed_for_something_else(region: Region, host: FakeHost) -> None:
     region.wait(0, Waiter(False))
     cut: list[bool] = []
-    arrival = region.land(0, 1, Data(request_of(host), 1, False, True), lambda: (cut.append(True), arrival.broken())[0])
+
+    def cut_off() -> None:
+        cut.append(True)
+        arrival.broken()
+
+    arrival = region.land(0, 1, Data(request_of(host), 1, False, True), cut_off)
     region.session_ended()
     assert cut == [True]
     assert not region.land(0, 1, arrival.data, aborted).direct
@@ -333,68 +323,3 @@ async def test_an_invalidated_page_is_protected_read_and_dropped_before_its_byte
     assert (to, index, data.version) == (PEER, 0, 2) and kept is not None and kept[:4] == b"last"
     assert source.take() == [("map", 0, PAGE, True), ("protect", 0, PAGE)]
     assert region.segment.resident_bytes() == 0
-
-
-# --- Session and end --------------------------------------------------------------------------------------------------
-
-
-async def test_what_is_waited_for_is_asked_for_again_in_the_next_session(region: Region, host: FakeHost) -> None:
-    waiter = Waiter(False)
-    region.wait(0, waiter)
-    host.take()
-    host.joined = False
-    region.session_ended()
-    assert host.take() == []
-    host.joined = True
-    region.look_at_all()
-    region.received(0, Grant(request_of(host), 0, False, Source.ZERO))
-    assert waiter.came == [0]
-
-
-async def test_nothing_is_counted_or_resident_after_the_session(region: Region, host: FakeHost) -> None:
-    give(region, host, write=True)
-    region.wait(1, Waiter(False))
-    assert host.budget.used == 2 * PAGE
-    host.joined = False
-    region.session_ended()
-    assert host.budget.used == 0 and region.segment.resident_bytes() == 0 and not region.pages
-
-
-async def test_a_region_that_is_gone_fails_its_waiters_and_poisons_what_is_touched_later(
-    region: Region, host: FakeHost
-) -> None:
-    source = FakeSource()
-    process, waiter = attachment(source), Waiter(False)
-    region.attachments.add(process)
-    region.wait(0, waiter)
-    region.faulted(process, fault(1))
-    scope = Scope(region, process, 2, 1, True)
-    scope.start(30)
-    gone = RegionNotFound("gone")
-    region.close(gone)
-    assert waiter.failed == [gone] and scope.ready.exception() is gone
-    assert source.take() == [("poison", PAGE, PAGE)] and not source.closed
-    region.faulted(process, fault(3))
-    assert source.take() == [("poison", 3 * PAGE, PAGE)]
-    assert host.budget.used == 0
-    region.detach(process)
-    assert source.closed
-
-
-async def test_a_region_that_goes_under_an_open_scope_breaks_it(region: Region, host: FakeHost) -> None:
-    scope = Scope(region, attachment(FakeSource()), 0, 1, True)
-    scope.start(30)
-    region.received(0, Grant(request_of(host), 1, True, Source.ZERO))
-    await scope.ready
-    region.close(RegionNotFound("gone"))
-    assert scope.broken
-    scope.close()
-
-
-async def test_a_region_can_go_in_the_middle_of_a_transfer(region: Region, host: FakeHost) -> None:
-    region.wait(0, Waiter(False))
-    arrivals: list[object] = []
-    arrival = region.land(0, 1, Data(request_of(host), 1, False, True), lambda: arrival.broken())
-    arrivals.append(arrival)
-    region.close(RegionNotFound("gone"))
-    assert region.segment.fd == -1

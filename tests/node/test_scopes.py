@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -86,13 +86,17 @@ async def test_a_writer_excludes_everybody(node: NodeId, held: bool) -> None:
     scene.nothing_is_left()
 
 
+def _note(order: list[str], name: str, _: object) -> None:
+    order.append(name)
+
+
 async def test_scopes_of_one_host_are_served_in_order_of_arrival() -> None:
     scene = Scene()
     holder = await scene.begun(FIRST)
     order: list[str] = []
     waiting = {name: scene.scope(FIRST, write=name.startswith("w")) for name in ("w1", "r1", "r2", "w2", "r3")}
     for name, scope in waiting.items():
-        scope.ready.add_done_callback(lambda _, name=name: order.append(name))
+        scope.ready.add_done_callback(partial(_note, order, name))
     holder.close()
     for name in ("w1", "r1", "r2", "w2", "r3"):
         await scene.cluster.settle()
@@ -267,9 +271,6 @@ async def test_a_long_scope_asks_for_its_pages_in_one_message_a_window_at_a_time
     sent = host.take()
     assert len(sent) == PREFETCH_BYTES_MAX // PAGE
     assert len({message for _, message in sent}) == 1
-
-
-Act = Callable[[Scene], None]
 
 
 @settings(max_examples=60, deadline=None)

@@ -24,7 +24,7 @@ from dsm.wire.session import (
     encode_from_home,
     encode_notice,
 )
-from tests.node.fakes import SOON
+from tests.node.fakes import until
 
 Script = Callable[[int, rpc.SessionContext], Awaitable[None]]
 ONE = RegionId(1)
@@ -84,11 +84,6 @@ class Scene:
         self.directory = directory
         self.session = session
 
-    async def until(self, true: Callable[[], object]) -> None:
-        async with asyncio.timeout(SOON):
-            while not true():
-                await asyncio.sleep(0.001)
-
 
 @pytest.fixture
 async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
@@ -99,11 +94,9 @@ async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     await server.start()
     async with rpc.channel(f"127.0.0.1:{port}") as channel, asyncio.TaskGroup() as tasks:
         made = DirectorySession(home, channel, f"127.0.0.1:{port}")
-        running = None
 
         async def run() -> None:
-            while not hasattr(directory, "script"):
-                await asyncio.sleep(0.001)
+            await until(lambda: hasattr(directory, "script"))
             await made.run()
 
         running = tasks.create_task(run())
@@ -128,11 +121,11 @@ async def test_a_session_joins_hears_and_says(scene: Scene) -> None:
         await for_ever()
 
     scene.directory.script = script
-    await scene.until(lambda: len(scene.home.heard) == 2)
+    await until(lambda: len(scene.home.heard) == 2)
     assert scene.home.heard == [("joined", 1), Run(ONE, 0, 3, INV)]
     for index in range(3):
         scene.session.send(ONE, index, Ack(RequestId(5)))
-    await scene.until(lambda: len(scene.directory.messages) == 2)
+    await until(lambda: len(scene.directory.messages) == 2)
     hello, acks = scene.directory.messages
     assert hello.hello.name == "n" and acks.epoch == 1
     assert [(run.first, run.count) for run in acks.pages.runs] == [(0, 3)], "one turn of the loop, one run"
@@ -148,7 +141,7 @@ async def test_a_session_that_ends_is_followed_by_another(scene: Scene, code: gr
             await for_ever()
 
     scene.directory.script = script
-    await scene.until(lambda: len(scene.home.heard) == 3)
+    await until(lambda: len(scene.home.heard) == 3)
     assert scene.home.heard == [("joined", 1), "ended", ("joined", 2)]
 
 
@@ -160,7 +153,7 @@ async def test_a_message_of_another_epoch_ends_the_session(scene: Scene) -> None
         await for_ever()
 
     scene.directory.script = script
-    await scene.until(lambda: len(scene.home.heard) == 3)
+    await until(lambda: len(scene.home.heard) == 3)
     assert scene.home.heard == [("joined", 1), "ended", ("joined", 2)]
 
 
@@ -173,7 +166,7 @@ async def test_a_directory_that_does_not_say_welcome_is_asked_again(scene: Scene
         await for_ever()
 
     scene.directory.script = script
-    await scene.until(lambda: scene.home.heard)
+    await until(lambda: scene.home.heard)
     assert scene.home.heard == [("joined", 2)] and "answers Hello with" in scene.session.last_error
 
 
@@ -185,9 +178,9 @@ async def test_what_is_said_between_sessions_is_not_said_in_the_next(scene: Scen
         await for_ever()
 
     scene.directory.script = script
-    await scene.until(lambda: scene.home.heard)
+    await until(lambda: scene.home.heard)
     scene.session.send(ONE, 1, Ack(RequestId(2)))
-    await scene.until(lambda: len(scene.directory.messages) == 2)
+    await until(lambda: len(scene.directory.messages) == 2)
     (run,) = scene.directory.messages[1].pages.runs
     assert (run.first, run.ack.request) == (1, 2)
 
@@ -200,8 +193,8 @@ async def test_a_node_that_says_too_much_ends_its_session(scene: Scene, monkeypa
         await for_ever()
 
     scene.directory.script = script
-    await scene.until(lambda: scene.home.heard)
+    await until(lambda: scene.home.heard)
     for index in range(20):
         scene.session.send(ONE, index, Ack(RequestId(1)))
-    await scene.until(lambda: len(scene.home.heard) == 3)
+    await until(lambda: len(scene.home.heard) == 3)
     assert scene.home.heard[1:] == ["ended", ("joined", 2)]

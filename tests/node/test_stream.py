@@ -19,7 +19,7 @@ from dsm.memory.segment import Segment
 from dsm.node.link import LENGTH
 from dsm.node.region import Region
 from dsm.node.stream import MAGIC, Fallback, Frame, PageStreams, _connect, incoming_frame
-from tests.node.fakes import PAGE, SOON, FakeHost, info
+from tests.node.fakes import PAGE, SOON, FakeHost, info, until
 from tests.node.test_region import Waiter
 
 HERE, PEER = NodeId(1), NodeId(2)
@@ -97,9 +97,7 @@ class Two:
         self.out.supply(PEER, Frame(info_.id, page, 1, data, info_.page_size, self.source.segment, kept))
 
     async def until_here(self, page: int) -> None:
-        async with asyncio.timeout(SOON):
-            while not self.region.page(page).state.readable:
-                await asyncio.sleep(0.001)
+        await until(lambda: self.region.page(page).state.readable)
 
 
 @pytest.fixture
@@ -189,16 +187,12 @@ async def test_a_stream_that_breaks_in_the_middle_of_a_page_makes_its_region_ask
     data = two.want(0)
     frame = Frame(RegionId(1), 0, 1, data, PAGE, HOLE, b"")
     with socket.create_connection(("127.0.0.1", two.port)) as sock:
-        for header in (greeting(two), frame.header(two.receiver.epoch)[:8] + [PAGE]):
+        for header in (greeting(two), [*frame.header(two.receiver.epoch)[:8], PAGE]):
             packed = msgpack.packb(header)
             sock.send(LENGTH.pack(len(packed)) + packed)
         sock.send(b"only the beginning")
-        async with asyncio.timeout(SOON):
-            while not two.region._arrivals:
-                await asyncio.sleep(0.001)
-    async with asyncio.timeout(SOON):
-        while two.region._arrivals:
-            await asyncio.sleep(0.001)
+        await until(lambda: two.region._arrivals)
+    await until(lambda: not two.region._arrivals)
     assert set(two.asked.take()) == {(0, GetS(data.request))}
 
 
@@ -208,9 +202,7 @@ async def test_a_port_that_cannot_be_reached_is_gone_round_over_grpc(two: Two, p
     data = two.want(0, 1)
     two.supply(0, data)
     two.out.flush()
-    async with asyncio.timeout(SOON):
-        while not two.sender.fallbacks or not two.sender.fallbacks[0].frames:
-            await asyncio.sleep(0.001)
+    await until(lambda: two.sender.fallbacks and two.sender.fallbacks[0].frames)
     two.supply(1, data)
     two.out.flush()
     (fallback,) = two.sender.fallbacks
@@ -239,18 +231,14 @@ async def test_what_is_on_its_way_to_a_node_whose_session_has_ended_never_arrive
     sender = two.out._peers[PEER]._sender
     two.out.forget(PEER)
     assert sender is not None and sender.closed and PEER not in two.out._peers
-    async with asyncio.timeout(SOON):
-        while two.into._incoming:
-            await asyncio.sleep(0.001)
+    await until(lambda: not two.into._incoming)
 
 
 async def test_the_other_way_ends_with_the_peers_session_and_the_stream_is_tried_again(two: Two) -> None:
     two.knows(port=1)
     two.supply(0, two.want(0))
     two.out.flush()
-    async with asyncio.timeout(SOON):
-        while not two.sender.fallbacks:
-            await asyncio.sleep(0.001)
+    await until(lambda: two.sender.fallbacks)
     two.receiver.epoch = Epoch(two.receiver.epoch + 1)
     two.knows()
     two.supply(1, two.want(1))

@@ -106,6 +106,7 @@ class Stream:
         self.caller = caller
         self.there, self.back = Line(delay), Line(delay)
         self.over = False
+        self._is_cut = False
         self.context = Context(self)
         self.handler: asyncio.Task[None] | None = None
 
@@ -150,6 +151,7 @@ class Stream:
 
     def cut(self, heard_there: bool, heard_back: bool, noticed_there: float, noticed_back: float) -> None:
         """The network fails under it."""
+        self._is_cut = True
         if not heard_there:
             self.there.silent = True
         if not heard_back:
@@ -159,6 +161,8 @@ class Stream:
         loop().call_later(noticed_back, self.back.end_now, unreachable("the connection broke"))
 
     def quiet(self) -> bool:
+        if self._is_cut:
+            return not self.context.alive and self.back.ended
         return self.over or not self.context.alive or (self.there.quiet() and self.back.quiet())
 
 
@@ -194,15 +198,17 @@ class Channel:
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self.streams: list[Stream] = []
 
     async def __aenter__(self) -> Channel:
         return self
 
     async def __aexit__(self, *args: object) -> None:
-        """Nothing is open."""
+        await self.close()
 
     async def close(self, grace: float | None = None) -> None:
-        """Nothing is open."""
+        for stream in self.streams:
+            stream.cancel()
 
 
 class Stub:
@@ -212,11 +218,13 @@ class Stub:
         self._service = service
         self._delay = delay
         self._lost = lost
+        self.under_way = 0
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._service, name)
 
         async def call(message: Any, timeout: float) -> Any:
+            self.under_way += 1
             try:
                 async with asyncio.timeout(timeout):
                     return await self._call(method, message)
@@ -225,6 +233,8 @@ class Stub:
             except TimeoutError:
                 late = Aborted(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time")
                 raise late.at_the_caller() from None
+            finally:
+                self.under_way -= 1
 
         return call
 

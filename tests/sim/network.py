@@ -61,6 +61,7 @@ class Network:
         """The last session of each node, by its name."""
         self.streams: list[Stream] = []
         self.connections: list[tuple[Socket, Socket]] = []
+        self._stubs: list[Stub] = []
         self._tasks = tasks
         self._services: service.Sessions | None = None
         self._opener = ""
@@ -96,16 +97,22 @@ class Network:
 
     def directory_stub(self, to: Channel) -> Stub:
         assert self.directory is not None
-        return Stub(service.Regions(self.directory), self.delay, self._loses_call)
+        return self._stub(service.Regions(self.directory))
+
+    def _stub(self, service: Any) -> Stub:
+        stub = Stub(service, self.delay, self._loses_call)
+        self._stubs.append(stub)
+        return stub
 
     def node_stub(self, to: Channel) -> Any:
         node = self.nodes[to.address]
-        stub: Any = Stub(NodeService(node), self.delay, self._loses_call)
-        stub.Pages = lambda: self._pages(node)
+        stub: Any = self._stub(NodeService(node))
+        stub.Pages = lambda: self._pages(to, node)
         return stub
 
-    def _pages(self, node: Node) -> Stream:
+    def _pages(self, channel: Channel, node: Node) -> Stream:
         stream = Stream("a node", self.delay)
+        channel.streams.append(stream)
         stream.serve(NodeService(node).Pages(_read_all(stream), stream.context), self._tasks.create_task)  # type: ignore[arg-type]
         self.streams.append(stream)
         return stream
@@ -160,7 +167,8 @@ class Network:
         """Whether nothing is on its way."""
         self.streams = [stream for stream in self.streams if not stream.over]
         ends = [end for pair in self.connections for end in pair if end.fd >= 0]
-        return all(map(Stream.quiet, self.streams)) and not any(end.incoming and not end.broken for end in ends)
+        calls = any(stub.under_way for stub in self._stubs)
+        return not calls and all(map(Stream.quiet, self.streams)) and not any(map(Socket.has_something, ends))
 
 
 async def _read_all(stream: Stream) -> Any:

@@ -103,6 +103,9 @@ class Socket:
             loop().look(self.peer.fd)
         return count
 
+    def has_something(self) -> bool:
+        return self.incoming > 0 and not self.broken
+
     def close(self) -> None:
         if self.fd < 0:
             return

@@ -27,6 +27,7 @@ from tests.sim.options import OS_PAGE, PLENTY, Options
 from tests.sim.store import MemoryStore
 from tests.sim.story import Story
 
+EVENTS_MAX = 50_000
 WORD = struct.Struct("<q")
 
 
@@ -96,6 +97,8 @@ class World:
         """A page's record at a node has changed."""
         node = cast(Node, region._host)
         self.note(node.name, f"page {region.info.id}/{index}:", event, "→", after)
+        if len(self.story) > EVENTS_MAX:
+            self.violated(f"more than {EVENTS_MAX:,} events: this goes on for ever")
         if node.budget.used > node.budget.limit and node.budget.used > node.budget.limit + overtaken(node):
             self.violated(f"node {node.name} has {node.budget.used} bytes, its limit is {node.budget.limit}")
         if self.is_member(node) and after is not before:
@@ -143,13 +146,13 @@ class World:
 def overtaken(node: Node) -> int:
     """Bytes of pages that a node asked to write while it owned them, and gave to another writer who had come first.
 
-    They count twice: what it retains goes before what it asked for can come, unless that overtakes home's Release.
+    They count twice, until home's Release comes for what the node retains of them.
     """
     return sum(
         region.info.page_size
         for region in node.regions.values()
         for page in region.pages.values()
-        if page.pending is not None and page.retained is not None
+        if page.retained is not None and (page.pending is not None or page.state.readable)
     )
 
 

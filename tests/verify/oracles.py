@@ -7,6 +7,7 @@ The x86-TSO machine is the operational one of Sewell et al. (2010): a FIFO store
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from dsm.verify.history import FOREVER, History, Kind, Operation, Word
 
 Memory = tuple[tuple[Word, int], ...]
 Buffers = tuple[tuple[tuple[Word, int], ...], ...]
-Machine = tuple[tuple[int, ...], Memory, Buffers]
+State = tuple[tuple[int, ...], Memory, Buffers]
 """How far each process is, what the memory holds, what each store buffer holds."""
 T = TypeVar("T")
 
@@ -83,61 +84,75 @@ def _programs(history: History) -> list[list[Operation]]:
 
 def _machine(history: History, buffered: frozenset[int], rising: bool) -> bool:
     programs = _programs(history)
-    dead: set[object] = set()
+    machine = _Machine(programs, history.initial, buffered, rising)
+    return machine.finishes((0,) * len(programs), (), ((),) * len(programs))
 
-    def search(done: tuple[int, ...], memory: Memory, buffers: Buffers) -> bool:
-        if all(count == len(program) for count, program in zip(done, programs, strict=True)) and not any(buffers):
+
+@dataclass
+class _Machine:
+    programs: list[list[Operation]]
+    initial: int
+    buffered: frozenset[int]
+    rising: bool
+    seen: set[State] = field(default_factory=set)
+
+    def finishes(self, done: tuple[int, ...], memory: Memory, buffers: Buffers) -> bool:
+        """Whether it can run every program to its end from here, each finding what it found."""
+        if not any(self._left(done)) and not any(buffers):
             return True
-        if (state := (done, memory, buffers)) in dead:
+        if (state := (done, memory, buffers)) in self.seen:
             return False
-        dead.add(state)
-        return any(search(*after) for after in steps(*state))
+        self.seen.add(state)
+        return any(self.finishes(*after) for after in self._steps(*state))
 
-    def steps(done: tuple[int, ...], memory: Memory, buffers: Buffers) -> Iterator[Machine]:
-        for index, program in enumerate(programs):
+    def _left(self, done: tuple[int, ...]) -> list[list[Operation]]:
+        return [program[count:] for program, count in zip(self.programs, done, strict=True)]
+
+    def _steps(self, done: tuple[int, ...], memory: Memory, buffers: Buffers) -> Iterator[State]:
+        for index, left in enumerate(self._left(done)):
             if buffers[index]:
                 (word, value), *rest = buffers[index]
-                yield from stored(done, memory, word, value, _with(buffers, index, tuple(rest)))
-            if done[index] < len(program):
-                yield from run(program[done[index]], index, _with(done, index, done[index] + 1), memory, buffers)
+                yield from self._stored(done, memory, word, value, _with(buffers, index, tuple(rest)))
+            if left:
+                yield from self._run(left[0], index, _with(done, index, done[index] + 1), memory, buffers)
 
-    def stored(done: tuple[int, ...], memory: Memory, word: Word, value: int, buffers: Buffers) -> Iterator[Machine]:
-        held = _load(memory, (), word, history.initial)
-        if not rising or value > held or word not in dict(memory):
+    def _stored(
+        self, done: tuple[int, ...], memory: Memory, word: Word, value: int, buffers: Buffers
+    ) -> Iterator[State]:
+        if not self.rising or word not in dict(memory) or value > dict(memory)[word]:
             yield done, tuple(sorted({**dict(memory), word: value}.items())), buffers
 
-    def run(
-        operation: Operation, index: int, done: tuple[int, ...], memory: Memory, buffers: Buffers
-    ) -> Iterator[Machine]:
+    def _run(
+        self, operation: Operation, index: int, done: tuple[int, ...], memory: Memory, buffers: Buffers
+    ) -> Iterator[State]:
         if not operation.known:
-            assert done[index] == len(programs[index]), "the machine knows no process that goes on in doubt"
+            assert done[index] == len(self.programs[index]), "the machine knows no process that goes on in doubt"
             yield done, memory, buffers
-        if operation.kind is Kind.WRITE and operation.process in buffered:
+        if operation.kind is Kind.WRITE and operation.process in self.buffered:
             store = (_word(operation), operation.value or 0)
             yield done, memory, _with(buffers, index, (*buffers[index], store))
         elif operation.kind is Kind.READ:
-            if _load(memory, buffers[index], _word(operation), history.initial) == operation.seen:
+            if dict([*memory, *buffers[index]]).get(_word(operation), self.initial) == operation.seen:
                 yield done, memory, buffers
-        elif not buffers[index] and operation.kind is Kind.FENCE:
-            yield done, memory, buffers
         elif not buffers[index]:
-            held = _load(memory, (), _word(operation), history.initial)
-            for value in outcomes(operation, held):
-                if value == held:
-                    yield done, memory, buffers
-                else:
-                    yield from stored(done, memory, _word(operation), value, buffers)
+            yield from self._locked(operation, done, memory, buffers)
 
-    return search((0,) * len(programs), (), ((),) * len(programs))
+    def _locked(self, operation: Operation, done: tuple[int, ...], memory: Memory, buffers: Buffers) -> Iterator[State]:
+        """A fence, an update, or a store where there is no buffer."""
+        if operation.kind is Kind.FENCE:
+            yield done, memory, buffers
+            return
+        held = dict(memory).get(_word(operation), self.initial)
+        for value in outcomes(operation, held):
+            if value == held:
+                yield done, memory, buffers
+            else:
+                yield from self._stored(done, memory, _word(operation), value, buffers)
 
 
 def _word(operation: Operation) -> Word:
     assert operation.word is not None
     return operation.word
-
-
-def _load(memory: Memory, buffer: tuple[tuple[Word, int], ...], word: Word, initial: int) -> int:
-    return dict([*memory, *buffer]).get(word, initial)
 
 
 def _with(items: tuple[T, ...], index: int, item: T) -> tuple[T, ...]:

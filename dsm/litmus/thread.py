@@ -1,0 +1,207 @@
+"""The process that is one thread of a litmus program: `python -m dsm.litmus.thread SOCKET FD`.
+
+Orders and answers are lines of JSON on standard input and output. FD is memory that all these processes share in the
+ordinary way; in it each says which round it has come to, so that they begin each round together without touching the
+memory that is tested. Whoever waits there sleeps, since the daemons need the processors.
+
+Between being ready and acting, and between its accesses, a thread waits for a time drawn by lot, often none: without
+that the threads would always meet in the same order, and some outcomes would never come about.
+
+Every round has words of its own, which nobody has touched before. Words of many rounds share a page, so a page comes
+to a round from wherever the last one left it; the last word of a page is there to be written by whoever is to own it.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dsm.client import connect
+from dsm.errors import DeadlineExceeded
+from dsm.limits import LITMUS_ROUND_SECONDS
+
+if TYPE_CHECKING:
+    from dsm.client.sync import Client, Region
+
+PAGE_BYTES = 4096
+LINE_BYTES = 64  # a thread's counter has a cache line to itself
+
+_WORD_BYTES = 8
+_WORDS_PER_PAGE = PAGE_BYTES // _WORD_BYTES - 1  # and one to own the page by
+_POLL_SECONDS = 2e-5
+_SPIN_SECONDS_MAX = 3e-5
+_DELAYS_SECONDS_MAX = (0.0, 0.0, 2e-5, 2e-4, 1e-3)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the words of each round are."""
+
+    words: int
+    one_page: bool
+
+    def place(self, instance: int, word: int) -> int:
+        """Return the index of a word in the region, in words."""
+        if self.one_page:
+            per_page = _WORDS_PER_PAGE // self.words
+            page, at = instance // per_page, instance % per_page * self.words + word
+        else:
+            page, at = instance // _WORDS_PER_PAGE * self.words + word, instance % _WORDS_PER_PAGE
+        return page * (_WORDS_PER_PAGE + 1) + at
+
+    def last_word(self, place: int) -> int:
+        """Return the index of the last word of the page that a word is on."""
+        return place | _WORDS_PER_PAGE
+
+    def region_bytes(self, rounds: int) -> int:
+        last = max(self.place(rounds - 1, word) for word in range(self.words))
+        return (last // (_WORDS_PER_PAGE + 1) + 1) * PAGE_BYTES
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a thread is to do: its program as pairs of a word and the value to store, 0 to load."""
+
+    region: str
+    thread: int
+    threads: int
+    program: list[list[int]]
+    words: int
+    one_page: bool
+    owned: bool
+    scoped: bool
+    rounds: int
+    first: int
+    """The round that the counters start from."""
+    seed: str
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.words, self.one_page)
+
+
+class Together:
+    """The counters of all threads of a program."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._counters = memoryview(mmap.mmap(descriptor, 0)).cast("q")
+
+    def meet(self, order: Order, number: int) -> None:
+        """Wait until every thread has come to this point.
+
+        Raises:
+            DeadlineExceeded: one has not.
+        """
+        stride = LINE_BYTES // _WORD_BYTES
+        self._counters[order.thread * stride] = number
+        counters = self._counters[: order.threads * stride : stride]
+        deadline = time.monotonic() + LITMUS_ROUND_SECONDS
+        while min(counters) < number:
+            time.sleep(_POLL_SECONDS)
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded(f"thread {order.thread} waits for {list(counters)} to come to {number}")
+
+
+class Thread:
+    """One thread in one cell."""
+
+    def __init__(self, region: Region, order: Order, together: Together) -> None:
+        self._region = region
+        self._order = order
+        self._together = together
+        self._words = None if order.scoped else region.buf.cast("q")
+        self._delay = random.Random(f"{order.seed}/{order.thread}")
+        self._lot = random.Random(order.seed)
+        """The same in all threads."""
+
+    def run(self) -> list[list[int]]:
+        """Return what the loads found, round by round."""
+        order = self._order
+        found = []
+        for instance in range(order.rounds):
+            if order.owned:
+                self._own(instance)
+            places = [order.layout.place(instance, word) for word, _ in order.program]
+            accesses = [self._access(place, value) for place, (_, value) in zip(places, order.program, strict=True)]
+            longest = self._lot.choice(_DELAYS_SECONDS_MAX)
+            self._together.meet(order, order.first + instance)
+            found.append(self._round(accesses, longest))
+        self._together.meet(order, order.first + order.rounds)
+        return found
+
+    def finals(self) -> list[list[int]]:
+        """Return what the words of each round have come to, when all threads are through."""
+        layout, rounds, words = self._order.layout, self._order.rounds, self._order.words
+        with self._region.read() as view, view.cast("q") as memory:
+            return [[memory[layout.place(instance, word)] for word in range(words)] for instance in range(rounds)]
+
+    def close(self) -> None:
+        if self._words is not None:
+            self._words.release()
+
+    def _round(self, accesses: list[Callable[[], int | None]], longest: float) -> list[int]:
+        found = []
+        for access in accesses:
+            self._wait(longest)
+            value = access()
+            if value is not None:
+                found.append(value)
+        return found
+
+    def _wait(self, longest: float) -> None:
+        if not longest or self._delay.random() < 0.25:
+            return
+        seconds = self._delay.uniform(0, longest)
+        if seconds > _SPIN_SECONDS_MAX:
+            time.sleep(seconds)
+            return
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            pass
+
+    def _own(self, instance: int) -> None:
+        """Write to those pages of the round that this thread's node is to own."""
+        layout = self._order.layout
+        for word in range(self._order.words):
+            if self._lot.randrange(self._order.threads) == self._order.thread:
+                self._access(layout.last_word(layout.place(instance, word)), 1)()
+
+    def _access(self, place: int, value: int) -> Callable[[], int | None]:
+        words = self._words
+        if words is None:
+            return lambda: self._scoped(place, value)
+        if value:
+            return lambda: words.__setitem__(place, value)
+        return lambda: words[place]
+
+    def _scoped(self, place: int, value: int) -> int | None:
+        offset = place * _WORD_BYTES
+        if value:
+            with self._region.write(offset, _WORD_BYTES) as view:
+                view[:] = value.to_bytes(_WORD_BYTES, sys.byteorder)
+            return None
+        with self._region.read(offset, _WORD_BYTES) as view:
+            return int.from_bytes(view, sys.byteorder)
+
+
+def serve(client: Client, together: Together) -> None:
+    """Carry out orders until there are no more."""
+    for line in sys.stdin:
+        order = Order(**json.loads(line))
+        with client.open(order.region) as region:
+            thread = Thread(region, order, together)
+            loads = thread.run()
+            finals = thread.finals() if order.thread == 0 else []
+            thread.close()
+        print(json.dumps({"loads": loads, "finals": finals}), flush=True)
+
+
+if __name__ == "__main__":
+    with connect(sys.argv[1]) as client:
+        serve(client, Together(int(sys.argv[2])))
