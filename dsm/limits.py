@@ -67,6 +67,7 @@ FALLBACK_QUEUE_FRAMES_MAX = 256  # frames with their bytes waiting for gRPC; bey
 SESSION_MESSAGE_BYTES_MAX = 4 * MIB  # gRPC's own default
 SESSION_BATCH_MESSAGES_MAX = 1024  # page messages in one session message
 SESSION_QUEUE_MESSAGES_MAX = 1 << 20  # outgoing page messages of one session before it is ended as too slow
+DIRECTORY_CALLS_MAX = 64  # unary calls of a node to the directory under way; far below the next line
 STREAMS_PER_CONNECTION_MAX = 256  # gRPC calls under way on one connection; a node has one session and some unary calls
 RUN_PAGES_MAX = 4096  # pages that one message may name
 SESSIONS_MAX = 4096  # nodes in one cluster; each has at most two requests waiting for a page

@@ -97,7 +97,8 @@ def _summary(verdicts: list[Verdict], seed: int) -> dict[str, Any]:
 
 
 def _show_summary(summary: dict[str, Any]) -> None:
+    rounds = f"{summary['rounds']:,} rounds in {summary['seconds']:.0f} s"
     click.echo(
-        f"{summary['rounds']:,} rounds in {summary['seconds']:.0f} s: {summary['forbidden']:,} with a forbidden outcome; "
-        f"{summary['missing']} allowed outcomes never seen; seed {summary['seed']}"
+        f"{rounds}: {summary['forbidden']:,} with a forbidden outcome, "
+        f"{summary['missing']} allowed outcomes never seen, seed {summary['seed']}"
     )

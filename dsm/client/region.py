@@ -15,6 +15,7 @@ from dsm.errors import (
     ArraysAlive,
     DsmError,
     InvalidArgument,
+    ProtocolError,
     RegionClosed,
     TransparentAccessUnavailable,
     Unavailable,
@@ -91,7 +92,10 @@ class RegionCore:
         mapping = self._transparent()
         from dsm.client import arrays
 
-        root = arrays.make_root(mapping, 0, self.info.size, self.mode == "r+")
+        try:
+            root = arrays.make_root(mapping, 0, self.info.size, self.mode == "r+")
+        except ValueError:  # another thread has closed it since
+            raise self._closed_error() from None
         self._attachment.lend(root, description)
         return root
 
@@ -121,7 +125,7 @@ class RegionCore:
         reply = await self._operate("begin", seconds, offset=start, length=count, write=write, timeout=seconds)
         try:
             scope = Scope(decode_number(reply, "scope"), generation, start, count, write)
-            if self.closed:  # by another thread, with which its scopes ended
+            if self._ended:  # by another thread, with which its scopes ended
                 raise self._closed_error()
             attachment.open_scope(self._mapping, scope)
         except BaseException:  # Ctrl-C for one
@@ -192,11 +196,22 @@ class RegionCore:
                 raise
 
     async def _operate(self, op: str, within: float = CALL_SECONDS, **arguments: Any) -> Any:
-        value, _ = await self.core.call(op, within=within, attachment=self._attached().number, **arguments)
+        number = self._attached().number
+        try:
+            value, _ = await self.core.call(op, within=within, attachment=number, **arguments)
+        except ProtocolError:
+            if self._ended:  # by another thread, and the daemon had forgotten the attachment by then
+                raise self._closed_error() from None
+            raise
         return value
 
+    @property
+    def _ended(self) -> bool:
+        """Closed, or another thread is about to have closed it: the mapping goes first."""
+        return self.closed or self._mapping.closed
+
     def _attached(self) -> Attachment:
-        if self.closed:
+        if self._ended:
             raise self._closed_error()
         if self._attachment.lost is not None:
             raise self._attachment.lost

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from dsm.client.sync import Client, Region
 
 
-
 @dataclass(frozen=True)
 class Report:
     """What came of a run. `workers` are the outcomes of the workers, in their order. Times in seconds."""

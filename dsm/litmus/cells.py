@@ -32,7 +32,7 @@ NODES = 4
 BUFFERED_REASON = "needs a store that waits in its processor's buffer for longer than the interpreter gives it"
 
 _NODES_OF_THREADS = {"apart": (0, 1, 2, 3), "mixed": (0, 0, 1, 1), "together": (0, 0, 0, 0)}
-_SCOPED_ON_SHARED_NODES = ("MP", "SB", "2+2W", "IRIW", "WRC", "CoRR")
+_SCOPED = ("MP/apart", "SB/apart", "2+2W/apart", "IRIW/apart", "WRC/apart", "CoRR/apart", "IRIW/mixed", "SB/together")
 _OWNED = ("MP", "SB", "LB", "2+2W", "IRIW", "WRC", "ISA2")
 
 
@@ -85,18 +85,18 @@ def everything() -> Iterator[Cell]:
 
 
 def chosen() -> Iterator[Cell]:
-    """The cells that are run after each change: every shape with a name in each plain place, and a part of the rest.
+    """The cells that are run after each change: every shape with a name in each place, plainly, and some in scopes.
 
-    Left to `everything`: cycles without a name; scopes on shared nodes and shared pages, where they take the same way
-    through the daemon as elsewhere; owners drawn by lot for further shapes.
+    Left to `everything`: cycles without a name; further shapes in scopes, which take the same way through the daemon
+    and cost four times as much; owners drawn by lot for further shapes.
     """
     for cell in everything():
         shape = cell.shape.name
         if shape not in shapes.NAMED:
             continue
         if cell.access == "scoped":
-            home = cell.words == "pages" or cell.shape.words == 1
-            if home and (cell.workers == "apart" or shape in _SCOPED_ON_SHARED_NODES):
+            one_place = cell.words == "pages" or (cell.shape.words == 1 and cell.words == "page")
+            if one_place and f"{shape}/{cell.workers}" in _SCOPED:
                 yield cell
         elif cell.words != "owned" or (cell.workers == "apart" and shape in _OWNED):
             yield cell

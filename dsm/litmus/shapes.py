@@ -110,7 +110,7 @@ def shape(name: str, cycle: str) -> Shape:
     threads: list[list[Access]] = [[]]
     written = [0] * words
     word = 0
-    for edge, (kind, _) in zip(edges, kinds, strict=True):
+    for edge, kind in zip(edges, (ends[0] for ends in kinds), strict=True):
         written[word] += kind == "W"
         threads[-1].append(Access(word, written[word] if kind == "W" else 0))
         if edge in _COMMUNICATION:

@@ -4,8 +4,10 @@ Orders and answers are lines of JSON on standard input and output. FD is memory 
 ordinary way; in it each says which round it has come to, so that they begin each round together without touching the
 memory that is tested. Whoever waits there sleeps, since the daemons need the processors.
 
-Between being ready and acting, and between its accesses, a thread waits for a time drawn by lot, often none: without
-that the threads would always meet in the same order, and some outcomes would never come about.
+A few rounds are done at once, their accesses in an order drawn by lot that keeps each program's own: most of the time
+goes into moving pages, and so one move serves more than one round. Between being ready and acting, and between its
+accesses, a thread waits for a time drawn by lot, often none: without that the threads would always meet in the same
+order, and some outcomes would never come about.
 
 Every round has words of its own, which nobody has touched before. Words of many rounds share a page, so a page comes
 to a round from wherever the last one left it; the last word of a page is there to be written by whoever is to own it.
@@ -30,13 +32,16 @@ if TYPE_CHECKING:
     from dsm.client.sync import Client, Region
 
 PAGE_BYTES = 4096
+ROUNDS_AT_ONCE = 4
 LINE_BYTES = 64  # a thread's counter has a cache line to itself
 
 _WORD_BYTES = 8
 _WORDS_PER_PAGE = PAGE_BYTES // _WORD_BYTES - 1  # and one to own the page by
 _POLL_SECONDS = 2e-5
 _SPIN_SECONDS_MAX = 3e-5
-_DELAYS_SECONDS_MAX = (0.0, 0.0, 2e-5, 2e-4, 1e-3)
+_DELAYS_SECONDS_MAX = (0.0, 0.0, 5e-5, 5e-4, 3e-3)
+_LATE = 0.75  # the chance to begin late
+_SLOW = 0.2  # and to wait before the next access
 
 
 @dataclass(frozen=True)
@@ -123,17 +128,34 @@ class Thread:
     def run(self) -> list[list[int]]:
         """Return what the loads found, round by round."""
         order = self._order
-        found = []
-        for instance in range(order.rounds):
+        found: list[list[int]] = [[] for _ in range(order.rounds)]
+        for start in range(0, order.rounds, ROUNDS_AT_ONCE):
             if order.owned:
-                self._own(instance)
-            places = [order.layout.place(instance, word) for word, _ in order.program]
-            accesses = [self._access(place, value) for place, (_, value) in zip(places, order.program, strict=True)]
+                self._own(start)
+            steps = self._merged(range(start, min(start + ROUNDS_AT_ONCE, order.rounds)))
             longest = self._lot.choice(_DELAYS_SECONDS_MAX)
-            self._together.meet(order, order.first + instance)
-            found.append(self._round(accesses, longest))
+            self._together.meet(order, order.first + start)
+            self._wait(longest, _LATE)
+            for instance, access in steps:
+                value = access()
+                if value is not None:
+                    found[instance].append(value)
+                self._wait(longest, _SLOW)
         self._together.meet(order, order.first + order.rounds)
         return found
+
+    def _merged(self, instances: range) -> list[tuple[int, Callable[[], int | None]]]:
+        """The program for each of several rounds: in an order drawn by lot, each in its own order."""
+        order = self._order
+        programs = {
+            instance: [
+                self._access(order.layout.place(instance, word), value) for word, value in reversed(order.program)
+            ]
+            for instance in instances
+        }
+        turns = [instance for instance in instances for _ in order.program]
+        self._delay.shuffle(turns)
+        return [(instance, programs[instance].pop()) for instance in turns]
 
     def finals(self) -> list[list[int]]:
         """Return what the words of each round have come to, when all threads are through."""
@@ -145,17 +167,8 @@ class Thread:
         if self._words is not None:
             self._words.release()
 
-    def _round(self, accesses: list[Callable[[], int | None]], longest: float) -> list[int]:
-        found = []
-        for access in accesses:
-            self._wait(longest)
-            value = access()
-            if value is not None:
-                found.append(value)
-        return found
-
-    def _wait(self, longest: float) -> None:
-        if not longest or self._delay.random() < 0.25:
+    def _wait(self, longest: float, chance: float) -> None:
+        if not longest or self._delay.random() > chance:
             return
         seconds = self._delay.uniform(0, longest)
         if seconds > _SPIN_SECONDS_MAX:

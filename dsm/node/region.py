@@ -57,7 +57,8 @@ class Region:
         self.segment = Segment.create(info.name, self.page_count * info.page_size)
         self.pages: dict[int, CachePage] = {}
         self.attachments: set[Attachment] = set()
-        self.sweeps: set[Sweep] = set()
+        self.sweeps: dict[Sweep, None] = {}
+        """An ordered set: what ends together ends in the same order in every run."""
         self.locks = Locks()
         self.stats = Stats()
         self.now: Callable[[], float] = asyncio.get_running_loop().time
@@ -354,7 +355,7 @@ class Region:
         """The region is gone: free its memory on this node. A process that still has it attached gets errors."""
         self.gone = error
         self._asked_at.clear()
-        for arrival in set(self._arrivals.values()):
+        for arrival in dict.fromkeys(self._arrivals.values()):
             arrival.abort()
         self._host.budget.add(-self.info.page_size * sum(map(_copies, self.pages.values())))
         self.pages.clear()

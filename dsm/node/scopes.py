@@ -66,7 +66,7 @@ class Sweep:
         deadline = loop.call_later(seconds, self._expire)
         self.ready.add_done_callback(lambda _: deadline.cancel())
         self.ready.add_done_callback(_seen)
-        self.region.sweeps.add(self)
+        self.region.sweeps[self] = None
         self._advance()
 
     def _advance(self) -> None:
@@ -132,7 +132,7 @@ class Sweep:
         self.close()
 
     def close(self) -> None:
-        self.region.sweeps.discard(self)
+        self.region.sweeps.pop(self, None)
 
 
 class Scope(Sweep):
@@ -217,7 +217,7 @@ class PageLock:
     """One page's reader-writer lock among the scopes of this host, in order of arrival."""
 
     def __init__(self) -> None:
-        self.holders: set[Scope] = set()
+        self.holders: dict[Scope, None] = {}
         self.queue: deque[Scope] = deque()
 
     def admits(self, scope: Scope) -> bool:
@@ -234,14 +234,14 @@ class Locks:
         """Lock a page, or queue for it; then `scope.lock_came` is called when its turn comes."""
         lock = self._locks.setdefault(index, PageLock())
         if not lock.queue and lock.admits(scope):
-            lock.holders.add(scope)
+            lock.holders[scope] = None
             return True
         lock.queue.append(scope)
         return False
 
     def release(self, index: int, scope: Scope) -> None:
         """Unlock a page; `pass_on` is to be called then."""
-        self._locks[index].holders.discard(scope)
+        self._locks[index].holders.pop(scope, None)
 
     def pass_on(self, index: int) -> None:
         """Give a page to the first in its queue, and to the readers directly behind a reader."""
@@ -249,7 +249,7 @@ class Locks:
         came: list[Callable[[int], None]] = []
         while lock.queue and lock.admits(lock.queue[0]):
             scope = lock.queue.popleft()
-            lock.holders.add(scope)
+            lock.holders[scope] = None
             came.append(scope.lock_came)
         if not lock.holders:
             del self._locks[index]

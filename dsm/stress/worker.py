@@ -108,9 +108,7 @@ class Worker:
     def _open_region(self, board: Board, plan: Round, base: int) -> Region:
         name = self._region_name(plan)
         if self._run.worker == 1:
-            region = self._client.create(
-                name, plan.bytes, page_size=plan.page_size, hold=plan.hold, lifetime="creator"
-            )
+            region = self._client.create(name, plan.bytes, page_size=plan.page_size, hold=plan.hold, lifetime="creator")
             board.post(1, stage=base + _MADE)
             return region
         board.wait(base + _MADE, self._deadline, only_first=True)

@@ -6,14 +6,15 @@ have happened; the caller asks again what is the case.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import grpc
 
 from dsm.core.types import RegionId
 from dsm.errors import DirectoryUnavailable, Unavailable
-from dsm.limits import DIRECTORY_CALL_SECONDS
+from dsm.limits import DIRECTORY_CALL_SECONDS, DIRECTORY_CALLS_MAX
 from dsm.wire import directory as wire
 from dsm.wire.directory import Caller, ClusterStatus, Description, PageMapRun, RegionInfo, RegionRequest
 from dsm.wire.failures import error_of
@@ -33,30 +34,34 @@ async def _answer(call: Awaitable[T], what: str, unreachable: type[Unavailable] 
 
 
 class DirectoryCalls:
-    """What a node asks of the directory about regions. Does not own the channel."""
+    """What a node asks of the directory about regions. Does not own the channel.
+
+    Calls beyond DIRECTORY_CALLS_MAX wait for their turn: of more than a connection may have, the server refuses some.
+    """
 
     def __init__(self, channel: grpc.aio.Channel, timeout: float = DIRECTORY_CALL_SECONDS) -> None:
         self._stub = directory_stub(channel)
         self._timeout = timeout
+        self._room = asyncio.Semaphore(DIRECTORY_CALLS_MAX)
 
     async def create(self, caller: Caller, request: RegionRequest) -> tuple[RegionInfo, bool]:
         """Return the region, and whether it is new."""
         message = wire.encode_region_request(caller, request)
         what = f"create region {request.name!r} at the directory"
-        reply = await _answer(self._stub.CreateRegion(message, timeout=self._timeout), what)
+        reply = await self._ask(self._stub.CreateRegion, message, what)
         return wire.decode_info(reply.info), bool(reply.created)
 
     async def open(self, caller: Caller, name: str) -> RegionInfo:
         """Return the region and count the caller as attached."""
         message = pb.OpenRegionRequest(caller=wire.encode_caller(caller), name=name)
         what = f"open region {name!r} at the directory"
-        reply = await _answer(self._stub.OpenRegion(message, timeout=self._timeout), what)
+        reply = await self._ask(self._stub.OpenRegion, message, what)
         return wire.decode_info(reply.info)
 
     async def close(self, caller: Caller, region: RegionId) -> None:
         """Count the caller as detached; harmless if it is, or if the region is gone."""
         message = pb.CloseRegionRequest(caller=wire.encode_caller(caller), region=region)
-        await _answer(self._stub.CloseRegion(message, timeout=self._timeout), f"close region {region} at the directory")
+        await self._ask(self._stub.CloseRegion, message, f"close region {region} at the directory")
 
     async def unlink(self, caller: Caller, target: str | RegionId) -> None:
         """Remove a name; the region goes when nobody has it attached. By number where the name may be another's."""
@@ -66,11 +71,12 @@ class DirectoryCalls:
         else:
             message.region = target
         what = f"unlink region {target!r} at the directory"
-        await _answer(self._stub.UnlinkRegion(message, timeout=self._timeout), what)
+        await self._ask(self._stub.UnlinkRegion, message, what)
 
     async def regions(self) -> list[RegionInfo]:
         """Return every region that has a name, in the order of names."""
-        return await _answer(self._regions(), "list the regions at the directory")
+        async with self._room:
+            return await _answer(self._regions(), "list the regions at the directory")
 
     async def _regions(self) -> list[RegionInfo]:
         replies = self._stub.ListRegions(pb.ListRegionsRequest(), timeout=self._timeout)
@@ -79,7 +85,7 @@ class DirectoryCalls:
     async def describe(self, name: str) -> Description:
         message = pb.DescribeRegionRequest(name=name)
         what = f"describe region {name!r} at the directory"
-        return wire.decode_description(await _answer(self._stub.DescribeRegion(message, timeout=self._timeout), what))
+        return wire.decode_description(await self._ask(self._stub.DescribeRegion, message, what))
 
     async def page_map(self, region: RegionId, first: int, count: int) -> tuple[list[PageMapRun], int]:
         """Return who has which page, ascending, and the first page that is not covered yet (first + count: none).
@@ -88,12 +94,16 @@ class DirectoryCalls:
         """
         message = pb.PageMapRequest(region=region, first=first, count=count)
         what = f"map the pages of region {region} at the directory"
-        reply = await _answer(self._stub.PageMap(message, timeout=self._timeout), what)
+        reply = await self._ask(self._stub.PageMap, message, what)
         return [wire.decode_map_run(run) for run in reply.runs], int(reply.next)
 
     async def status(self) -> ClusterStatus:
-        call = self._stub.ClusterStatus(pb.ClusterStatusRequest(), timeout=self._timeout)
-        return wire.decode_status(await _answer(call, "ask the directory for its status"))
+        what = "ask the directory for its status"
+        return wire.decode_status(await self._ask(self._stub.ClusterStatus, pb.ClusterStatusRequest(), what))
+
+    async def _ask(self, method: Callable[..., Awaitable[T]], message: object, what: str) -> T:
+        async with self._room:
+            return await _answer(method(message, timeout=self._timeout), what)
 
 
 class NodeCalls:

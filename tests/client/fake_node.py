@@ -157,6 +157,8 @@ class Node:
         self.calls[op] = self.calls.get(op, 0) + 1
         operation: Callable[..., Any] = getattr(self, f"do_{op}")
         try:
+            if message.get("attachment", 0) not in (0, *client.attachments):
+                raise ProtocolError(f"no attachment {message['attachment']} of this client")
             if op == "begin":
                 operation(client, call, **message)
             else:

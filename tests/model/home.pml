@@ -200,7 +200,7 @@ inline HeirAnswered() {
 proctype HomeHears(byte session) {
     mtype kind;
     byte sender, about, number, more, other, others;
-    bit known;
+    byte known;         /* not a bit: a poll of a channel is the place of what it found */
 end:
     do
     :: atomic {

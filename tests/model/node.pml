@@ -55,7 +55,9 @@ inline Ordered() {
         :: kind == Inv && what == DROP ->
             assert(MINE.state != M);
             if
+#ifndef BUG_KEEP_COPY
             :: READABLE(me) -> Gone()
+#endif
             :: else                                             /* dropped in silence before */
             fi
         :: kind == Inv && what != DROP ->
@@ -211,7 +213,7 @@ end:
         :: kind == Grant -> Granted()
         :: kind == Release ->
 #ifndef BUG_RETAIN_NOTHING
-            assert(MINE.state == O || RETAINED_FOR_IT);         /* retained until now */
+            assert(RETAINED_FOR_IT);        /* retained until now */
 #endif
             MINE.retained = NO_VERSION;
             MINE.retained_for = 0;
@@ -298,8 +300,7 @@ end:
 
 /* What the node's processes, and its shortage of memory, may bring about. */
 proctype Wants(byte me) {
-    byte number, left = OPERATIONS;
-    bit in_use;
+    byte number, in_use, left = OPERATIONS;
 end:
     do
     :: d_step { MAY && MINE.pending == 0 && MINE.state == I -> COUNT; Ask(GetS) }
@@ -314,7 +315,7 @@ end:
     :: d_step { repeats && MINE.pending && !MINE.arrived -> repeats--; SayRequest() }
 #endif
 #ifdef LIVE
-    :: skip
+    :: number = 0       /* wants nothing */
 #endif
     od
 }

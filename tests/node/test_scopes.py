@@ -204,7 +204,7 @@ async def test_a_process_that_detaches_gives_up_its_scopes_and_its_turn() -> Non
     await scene.cluster.settle()
     scene.cluster.regions[FIRST].detach(process)
     await scene.cluster.settle()
-    assert scene.cluster.regions[FIRST].sweeps == {heir} and ready(heir)
+    assert list(scene.cluster.regions[FIRST].sweeps) == [heir] and ready(heir)
     assert holder.ready.done() and waiting.ready.done()
     heir.close()
     scene.nothing_is_left()

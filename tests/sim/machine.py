@@ -23,6 +23,26 @@ class SigBus(Exception):
     """A process touched a page that is poisoned."""
 
 
+class Lent:
+    """Bytes of a memfd that a socket refers to: they change with the memory, until a hole is punched there."""
+
+    def __init__(self, segment: Segment, offset: int, length: int) -> None:
+        self._segment = segment
+        self._span = range(offset, offset + length)
+        self._content: bytes | None = None
+        segment.lent[self] = None
+
+    def taken(self) -> bytes:
+        """Return what they are now, and let go of the memory."""
+        if self._content is None:
+            self._content = bytes(self._segment.content[self._span.start : self._span.stop])
+            del self._segment.lent[self]
+        return self._content
+
+    def overlaps(self, offset: int, length: int) -> bool:
+        return self._span.start < offset + length and offset < self._span.stop
+
+
 class Segment:
     """In the place of dsm.memory.segment.Segment."""
 
@@ -33,6 +53,7 @@ class Segment:
         self.present: set[int] = set()
         """OS pages that are no holes."""
         self.mappings: list[Mapping] = []
+        self.lent: dict[Lent, None] = {}
         self.fd = loop().open(self)
 
     @classmethod
@@ -61,6 +82,8 @@ class Segment:
 
     def drop(self, offset: int, length: int) -> None:
         """Punch a hole, which unmaps the pages everywhere."""
+        for lent in [lent for lent in self.lent if lent.overlaps(offset, length)]:
+            lent.taken()
         self.content[offset : offset + length] = bytes(length)
         for page in _os_pages(offset, length):
             self.present.discard(page)
@@ -69,6 +92,8 @@ class Segment:
 
     def close(self) -> None:
         """As the real one: refuses while a view is alive."""
+        for lent in list(self.lent):
+            lent.taken()
         self.content.clear()
         loop().shut(self.fd)
         self.fd = -1

@@ -1,19 +1,19 @@
 """Connections of the page stream: bytes in order, late, cut anywhere.
 
-A writer finds the connection full, and bytes that it wrote leave its memory only then; so a frame of a page may be on
-its way for long, part by part. A connection that breaks takes what is on it along, and each end notices at a time of
-its own.
+A writer may find the connection full, so a frame of a page may be on its way for long, part by part. What `sendfile`
+writes are references to memory, whose bytes are taken when they arrive. A connection that breaks takes what is on it
+along, and each end notices at a time of its own.
 """
 
 from __future__ import annotations
 
 import errno
+import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from tests.sim.clock import loop
-from tests.sim.machine import Segment
+from tests.sim.machine import Lent, Segment
 
 LATER = 1e-7
 """Between two arrivals on one connection, so that their order does not depend on how timers of a moment are ordered."""
@@ -35,6 +35,7 @@ class Socket:
         self._ended = False
         """The peer has closed, and all that it wrote has arrived."""
         self._last = 0.0
+        self._discards = False
 
     @classmethod
     def pair(cls, buffer: int, delay: Callable[[], float]) -> tuple[Socket, Socket]:
@@ -48,8 +49,9 @@ class Socket:
     def setblocking(self, flag: bool) -> None:
         """It never blocks."""
 
-    def setsockopt(self, *args: Any) -> None:
-        """There is nothing to set."""
+    def setsockopt(self, level: int, option: int, value: object) -> None:
+        if option == socket.SO_LINGER:
+            self._discards = True
 
     def is_ready(self, writing: bool) -> bool:
         if writing:
@@ -62,6 +64,10 @@ class Socket:
         return self._buffer - self.peer.incoming
 
     def send(self, data: memoryview, flags: int = 0) -> int:
+        return self.write(len(data), lambda length: bytes(data[:length]))
+
+    def write(self, length: int, take: Callable[[int], bytes | Lent]) -> int:
+        """Send so many bytes, or as many of them as there is room for: `take` gives the first ones."""
         if self.broken:
             raise ConnectionResetError(errno.ECONNRESET, "the connection broke")
         room = self._room()
@@ -70,20 +76,22 @@ class Socket:
         peer = self.peer
         if peer is None or peer.fd < 0:
             self.broken = True
-            return len(data)
-        part = memoryview(bytes(data[:room]))
-        peer.incoming += len(part)
+            return length
+        length = min(length, room)
+        part = take(length)
+        peer.incoming += length
         self._at_peer(peer, lambda: peer._arrives(part))
-        return len(part)
+        return length
 
     def _at_peer(self, peer: Socket, what: Callable[[], None]) -> None:
         at = max(peer._last + LATER, loop().time() + self._delay(), self.stalled_until)
         peer._last = at
         loop().call_at(at, what)
 
-    def _arrives(self, part: memoryview) -> None:
+    def _arrives(self, part: bytes | Lent) -> None:
+        content = part.taken() if isinstance(part, Lent) else part
         if self.fd >= 0 and not self.broken:
-            self._arrived.append(part)
+            self._arrived.append(memoryview(content))
             loop().look(self.fd)
 
     def recv_into(self, place: memoryview) -> int:
@@ -112,7 +120,10 @@ class Socket:
         loop().shut(self.fd)
         self.fd = -1
         if (peer := self.peer) is not None and peer.fd >= 0:
-            self._at_peer(peer, peer._hears_the_end)
+            if self._discards:
+                peer.breaks()
+            else:
+                self._at_peer(peer, peer._hears_the_end)
             loop().look(peer.fd)
 
     def _hears_the_end(self) -> None:
@@ -135,7 +146,7 @@ def sendfile(out: int, source: int, offset: int, count: int) -> int:
         raise OSError(errno.EINVAL, "that is no memfd")
     if offset >= segment.size:
         return 0
-    return int(sock.send(memoryview(segment.content)[offset : offset + count].toreadonly()))
+    return int(sock.write(count, lambda length: Lent(segment, offset, length)))
 
 
 def pread(source: int, length: int, offset: int) -> bytes:

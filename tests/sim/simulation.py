@@ -71,6 +71,7 @@ class Simulation:
                 with seams.placed(world.network, watched_region(world)):
                     world.build()
                     await self._until_broken(self._phases())
+                    world.story.over = True
                     raise _Over
         except* _Over:
             pass

@@ -17,9 +17,12 @@ class Story:
 
     def __init__(self) -> None:
         self._events: list[tuple[float, str, str, tuple[Any, ...]]] = []
+        self.over = False
+        """The run is over: how its daemons are stopped is no part of it."""
 
     def note(self, time: float, who: str, what: str, *subjects: Any) -> None:
-        self._events.append((time, who, what, subjects))
+        if not self.over:
+            self._events.append((time, who, what, subjects))
 
     def __len__(self) -> int:
         return len(self._events)

@@ -82,6 +82,7 @@ class World:
         """
         if not self.broken.done():
             self.note("LAW", law)
+            self.story.over = True
             self.broken.set_result(law)
         raise Broken(law)
 

@@ -8,7 +8,7 @@ import json
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsm.errors import InvalidArgument
@@ -73,6 +73,7 @@ def test_text_and_bytes_bring_a_history_back() -> None:
     assert same(from_bytes(to_bytes(HISTORY)), HISTORY)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(1 << 63), FOREVER), max_size=5))
 def test_every_value_of_64_bits_survives(values: list[int]) -> None:
     history = History.of(Operation(1, Kind.WRITE, A, value=value) for value in values)
@@ -128,6 +129,7 @@ def test_bytes_that_are_no_history_are_refused(data: bytes) -> None:
         from_bytes(data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_or_a_history(data: bytes) -> None:
     with contextlib.suppress(InvalidArgument):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsm.verify import History, Kind, Model, Operation, Order, Outcome, check_linearizable, check_sequential
@@ -21,6 +21,7 @@ LENGTH = 150
 SEEDS = range(15)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(1, 60), st.integers(1, 6), st.integers(1, 4), st.booleans())
 def test_everything_that_a_right_memory_did_passes(
     seed: int, operations: int, processes: int, words: int, updates: bool
@@ -33,6 +34,7 @@ def test_everything_that_a_right_memory_did_passes(
             assert check_sequential(history, model=model, order=order).ok
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(1, 200), st.integers(2, 6))
 def test_no_clock_is_needed_for_sequential_consistency(seed: int, operations: int, processes: int) -> None:
     history = simulated(Random(seed), operations, processes)

@@ -49,6 +49,7 @@ SHAPES: dict[str, tuple[tuple[str, ...], bool, bool]] = {
     "a lost update": (("Ca0>1@0", "Ca0>2@0"), FORBIDDEN, FORBIDDEN),
     "a lost addition": (("Aa1@0", "Aa1@0"), FORBIDDEN, FORBIDDEN),
     "a write between an update's read and write": (("Wa2", "Ca0>3@0", "Ra2 Ra3"), FORBIDDEN, FORBIDDEN),
+    "a swap that changes nothing": (("Wa1", "Ca1>1@1 Ra1"), ALLOWED, ALLOWED),
     "updates in a circle": (("Ca2>1@2", "Ca1>2@1"), FORBIDDEN, FORBIDDEN),
     "thin air": (("Ra5",), FORBIDDEN, FORBIDDEN),
     "a write in doubt, not seen": (("Wa1 Wb1?", "Rb0 Ra0"), ALLOWED, ALLOWED),

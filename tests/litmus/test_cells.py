@@ -1,0 +1,82 @@
+"""Which cells there are, and how one is judged."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from dsm.litmus.cells import Cell, chosen, everything
+from dsm.litmus.outcomes import describe
+from dsm.litmus.shapes import NAMED, named
+from dsm.litmus.thread import PAGE_BYTES, Layout
+from dsm.litmus.verdict import Verdict
+
+SHAPES = {shape.name: shape for shape in named()}
+
+
+def cell(name: str, workers: str = "apart", access: str = "plain") -> Cell:
+    return Cell(SHAPES[name], workers, "pages", access)
+
+
+def verdict(cell: Cell, *without: str, more: tuple[int, ...] = ()) -> Verdict:
+    """A cell that has seen all it should, but for some, and something more."""
+    seen = Counter(outcome for outcome in cell.expected() if describe(cell.shape, outcome) not in without)
+    return Verdict(cell, seen + Counter([more] if more else []))
+
+
+def test_names_are_unique_and_every_chosen_cell_is_among_all() -> None:
+    names = [cell.name for cell in everything()]
+    assert len(names) == len(set(names))
+    assert {cell.name for cell in chosen()} < set(names)
+
+
+def test_every_named_shape_is_run_apart_and_together_after_each_change() -> None:
+    found = {(cell.shape.name, cell.workers) for cell in chosen() if cell.access == "plain"}
+    assert {(name, workers) for name in NAMED for workers in ("apart", "together")} <= found
+    assert {cell.shape.name for cell in chosen() if cell.access == "scoped"} >= {"MP", "SB", "IRIW"}
+
+
+def test_store_buffers_count_only_where_a_node_is_shared_and_access_is_plain() -> None:
+    assert cell("SB").buffered == frozenset()
+    assert cell("SB", "together").buffered == {0, 1}
+    assert cell("SB", "together", "scoped").buffered == frozenset()
+    assert cell("WRC", "mixed").buffered == {0, 1}
+    assert cell("IRIW", "mixed").nodes == (0, 0, 1, 1)
+
+
+def test_a_cell_that_saw_exactly_what_is_allowed_is_good() -> None:
+    assert verdict(cell("MP")).ok
+
+
+def test_a_forbidden_outcome_fails_the_cell() -> None:
+    seen = verdict(cell("MP"), more=(1, 0))
+    assert (seen.ok, seen.forbidden) == (False, 1)
+    assert ("1:y=1 1:x=0", 1, "FORBIDDEN") in seen.rows()
+
+
+def test_an_allowed_outcome_that_never_came_fails_the_cell() -> None:
+    seen = verdict(cell("MP"), "1:y=0 1:x=1")
+    assert (seen.ok, seen.missing) == (False, [(0, 1)])
+    assert seen.as_map()["missing"] == ["1:y=0 1:x=1"]
+
+
+def test_what_needs_a_store_buffer_may_come_and_need_not() -> None:
+    shared = cell("SB", "together")
+    assert verdict(shared).ok
+    assert any("buffer" in remark for _, _, remark in verdict(shared).rows())
+    assert verdict(shared, more=(0, 0)).ok
+    assert not verdict(cell("SB"), more=(0, 0)).ok
+
+
+@pytest.mark.parametrize("one_page", [True, False])
+@pytest.mark.parametrize("words", [1, 2, 3])
+def test_words_of_all_rounds_lie_apart_within_the_region(words: int, one_page: bool) -> None:
+    layout, rounds = Layout(words, one_page), 1200
+    places = [[layout.place(instance, word) for word in range(words)] for instance in range(rounds)]
+    flat = {place for row in places for place in row}
+    assert len(flat) == rounds * words
+    assert max(flat) * 8 < layout.region_bytes(rounds)
+    pages = [{place * 8 // PAGE_BYTES for place in row} for row in places]
+    assert {len(row) for row in pages} == {1 if one_page else words}
+    assert flat.isdisjoint({layout.last_word(place) for place in flat})
