@@ -183,13 +183,13 @@ class Node:
         async with self._opening:
             self._check_room_for_region()
             info, created = await self._counted(self.directory.create(self.caller(), request))
-            return self._enter(info), created
+            return await self._entered(info, created), created
 
     async def open(self, name: str) -> tuple[Region, bool]:
         """Open a region and count one more user. As for `create`; it is not new."""
         async with self._opening:
             self._check_room_for_region()
-            return self._enter(await self._counted(self.directory.open(self.caller(), name))), False
+            return await self._entered(await self._counted(self.directory.open(self.caller(), name)), False), False
 
     async def _counted(self, opening: Coroutine[Any, Any, T]) -> T:
         """Let the directory count this node as attached. What it counted in an earlier session is void, unless the
@@ -199,6 +199,16 @@ class Node:
         if self._hello is not said:
             raise SessionLost(f"the session of node {self.name!r} ended while it opened a region")
         return answer
+
+    async def _entered(self, info: RegionInfo, created: bool) -> Region:
+        """Enter a region that the directory has counted; undo that if this node has no descriptor or memory for it."""
+        try:
+            return self._enter(info)
+        except OSError:
+            if created:
+                await _logged(self.directory.unlink(self.caller(), info.id))
+            await _logged(self.directory.close(self.caller(), info.id))
+            raise
 
     def enter_again(self, region_id: RegionId) -> Region:
         """Count one more user of a region that some client of this host has open; it may have lost its name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -145,6 +146,22 @@ async def test_nobody_asks_without_a_session(scene: Scene) -> None:
         scene.node.enter_again(ONE)
 
 
+async def test_a_region_that_the_node_has_no_descriptor_for_is_not_left_at_the_directory(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Region:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("dsm.node.node.Region", full)
+    scene.join()
+    with pytest.raises(OSError, match="Too many open files"):
+        await scene.node.create(RegionRequest("r1", PAGE))
+    with pytest.raises(OSError, match="Too many open files"):
+        await scene.node.open("r1")
+    assert scene.directory.said[1:3] == [("unlink", ONE), ("close", ONE)] and scene.directory.said[-1] == ("close", ONE)
+    assert not scene.node.hello().held
+
+
 async def test_a_node_that_joins_again_names_what_it_has_open_and_forgets_the_rest(scene: Scene) -> None:
     scene.join()
     await scene.node.open("r1")
@@ -156,6 +173,38 @@ async def test_a_node_that_joins_again_names_what_it_has_open_and_forgets_the_re
     scene.join(2)
     assert scene.node.regions == {ONE: kept} and left.segment.fd == -1
     assert scene.node.next_request() > first_request(Epoch(2))
+
+
+async def test_a_region_whose_last_user_leaves_between_hello_and_welcome_is_closed(scene: Scene) -> None:
+    scene.join()
+    region, _ = await scene.node.open("r1")
+    scene.node.session_ended()
+    assert scene.node.hello().held == (ONE,)
+    scene.node.leave(region)
+    await scene.said()
+    scene.join(epoch=2)
+    assert await scene.said() == [("close", ONE)]
+
+
+@pytest.mark.parametrize("said_between", [True, False], ids=["the next Hello misses it", "the next Hello names it"])
+async def test_a_region_that_is_opened_while_the_session_ends(scene: Scene, said_between: bool) -> None:
+    scene.join()
+    scene.node.hello()
+    scene.directory.gate.clear()
+    opening = asyncio.get_running_loop().create_task(scene.node.open("r1"))
+    await scene.said()
+    scene.node.session_ended()
+    if said_between:
+        scene.node.hello()
+        scene.join(epoch=2)
+    scene.directory.gate.set()
+    if said_between:
+        with pytest.raises(SessionLost, match="ended while it opened a region"):
+            await opening
+        assert not scene.node.regions, "home does not count this node as attached"
+    else:
+        await opening
+        assert scene.node.hello().held == (ONE,)
 
 
 async def test_the_end_of_a_session_voids_pages_and_the_next_asks_again(scene: Scene) -> None:

@@ -249,6 +249,18 @@ async def test_no_page_comes_while_a_process_without_userfaultfd_is_in_a_broken_
     scene.nothing_is_left()
 
 
+async def test_what_a_process_without_userfaultfd_stored_in_a_broken_scope_is_freed_at_its_end() -> None:
+    scene = Scene()
+    region = scene.cluster.regions[FIRST]
+    blind = scene.scope(FIRST, by=scene.process(FIRST, blind=True))
+    await scene.cluster.settle()
+    scene.cluster.end_session(FIRST)
+    region.segment.write(0, b"late")
+    blind.close()
+    assert region.segment.resident_bytes() == 0
+    scene.nothing_is_left()
+
+
 async def test_a_prefetch_waits_on_over_the_end_of_a_session() -> None:
     host = FakeHost()
     region = host.add(info())

@@ -89,6 +89,7 @@ class Simulation:
         error = context.get("exception")
         if not self._world.broken.done():
             told = _told(error) if isinstance(error, BaseException) else str(context["message"])
+            self._world.story.over = True
             self._world.broken.set_result(told)
 
     async def _until_broken(self, phases: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
@@ -26,6 +27,16 @@ class Story:
 
     def __len__(self) -> int:
         return len(self._events)
+
+    def subjects(self) -> Iterator[object]:
+        """Every message, event and record that was noted."""
+        for *_, subjects in self._events:
+            yield from subjects
+
+    def kinds(self) -> set[type]:
+        """What types of messages and events there were."""
+        named = [getattr(subject, "message", None) for subject in self.subjects()]
+        return {type(item) for item in (*self.subjects(), *named)}
 
     def hash(self) -> str:
         """Return what two runs have in common only if the same things happened in them, at the same times."""
