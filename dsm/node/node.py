@@ -289,7 +289,7 @@ class Node:
                 for holder in await NodeCalls(channel).holders(region.info.id, page, 1):
                     return f"{_process(holder.comm, holder.pid)} on node {member.name!r} has it in a scope"
         names = ", ".join(repr(self.name_of(node)) for node in sorted(nodes))
-        return f"node {names} has it" if names else "no node has it; the directory is slow"
+        return f"node {names} has it" if names else "nobody has it in a scope; it was still on its way"
 
     def name_of(self, node: NodeId | None) -> str | None:
         if node is None:

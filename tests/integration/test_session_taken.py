@@ -7,7 +7,6 @@ import signal
 import threading
 from contextlib import suppress
 
-import grpc
 import pytest
 
 import dsm
@@ -24,7 +23,7 @@ async def take_session(directory: str, name: str) -> None:
     async with rpc.channel(directory) as channel:
         session = rpc.open_session(channel)
         await session.write(encode_hello(Hello(name, "127.0.0.1:1", "127.0.0.1:1")))
-        assert await session.read() is not grpc.aio.EOF
+        assert await session.read() is not rpc.EOF
         session.cancel()
 
 
