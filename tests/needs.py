@@ -38,12 +38,17 @@ def _redis() -> str:
     return "" if shutil.which("redis-server") else "redis-server was not found"
 
 
+def _spin() -> str:
+    return next((f"{tool} was not found" for tool in ("spin", "gcc") if not shutil.which(tool)), "")
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "root": _root,
     "userfaultfd": _userfaultfd,
     "namespaces": _namespaces,
     "docker": _docker,
     "redis": _redis,
+    "spin": _spin,
 }
 
 

@@ -53,7 +53,8 @@ class Inv:
     to: NodeId | None
     """Who gets the bytes first; None if nobody does."""
     grants: bool
-    """The bytes are the grant: no other copy has to go."""
+    """The bytes are the grant: no other copy has to go. Without meaning where a transfer begins again: its bytes are
+    sent as they were the first time."""
 
 
 @dataclass(frozen=True, slots=True)

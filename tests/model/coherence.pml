@@ -3,28 +3,28 @@
  * It was written from the protocol's documents and its table of messages, not from the code, and shares nothing with
  * it. Where the two disagree, one of them is wrong.
  *
- *     coherence.pml   names, channels, the laws, and who lives in the model     docs/ARCHITECTURE.md, core/invariants.py
- *     home.pml        the directory's half                                      core/home.py, core/succession.py
- *     node.pml        a node's half, its processes and the way of its bytes     core/cache.py
+ *     file            what                                                   mirrors
+ *     coherence.pml   names, channels, the laws, and who lives in the model  dsm/core/messages.py, invariants.py
+ *     home.pml        the directory's half                                   dsm/core/home.py, succession.py
+ *     node.pml        a node's half, its processes, the way of its bytes     dsm/core/cache.py
  *
- * What is modelled. Nodes ask for the page, write, evict, and take it into scopes as often as they like and in any
- * order; no number of operations bounds the search. Sessions are first in, first out. The page stream has no order;
- * bytes leave their supplier as late as possible, are lost LOSSES times, and requests are repeated without need
- * REPEATS times. Each step of home or of a node is one d_step, as it is in the daemons.
+ * What is modelled. Nodes ask for the page, write, evict, and take it into scopes in any order; OPERATIONS bounds how
+ * often, and need not. Sessions are first in, first out. The page stream has no order; bytes leave their supplier as
+ * late as possible and are lost LOSSES times, and requests are repeated without need REPEATS times. A step of home or
+ * of a node is one d_step, as it is one turn of a loop in the daemons.
  *
- * How the search stays finite. Versions count modulo VERSIONS: between the moment when a node says which version it
- * holds and the moment when home compares, the others can write NODES - 1 times, so VERSIONS > NODES confuses no two of
- * them. Bytes are the version that was written last. A request is the requester and a number; numbers are used again
- * once nothing mentions them (`Ask` in node.pml).
+ * How the search is finite without a bound on operations. Versions are counted from home's (`Renumber`). Bytes are the
+ * version that was written last; whoever may write has written. A request is its requester and a number, and numbers
+ * are used again once nothing mentions them (`Ask` in node.pml).
  *
  * Two ways to run it.
- *   Safety (the default): at some moment all processes stop asking for more (`closing`), and what is under way must
- *       come to rest. Every deadlock is then a state that is not quiet. The laws are assertions. All `do` loops are
- *       valid end states, since `Quiet` looks at what is left with more care than Spin would.
- *   Liveness (-DLIVE): nobody stops. Under weak fairness each request of node 0 is answered in the end. All numbers of
- *       nodes are alike in this model (home asks sharers in any order), so this holds for every node. Each channel is
- *       heard by a process of its own, because Spin's fairness is one of processes: home must not be allowed to listen
- *       to one session for ever. Processes of a node may also choose to want nothing.
+ *   Safety (the default): the laws are assertions after each step of a node (`Laws`); a message that its receiver
+ *       cannot take is a violated assertion or an `if` without a way out; and when nothing happens of itself any more,
+ *       nobody may still wait (`Rests`). So every `do` is a valid end state: `Rests` finds the deadlocks.
+ *   Liveness (-DLIVE): under weak fairness each request of node 0 is answered in the end. The model treats all nodes
+ *       alike (home asks sharers in any order), so this holds for every node. Each channel is heard by a process of its
+ *       own, since Spin is fair to processes: home must not listen to one session for ever. A node's own processes may
+ *       want nothing any more.
  *
  * What is left out: the end of a session, and messages of a session that are heard twice. tests/model/cluster.py has
  * both.
@@ -107,7 +107,7 @@ chan queue = [2 * NODES] of { mtype, byte, byte, byte };
 /* cache.CachePage, and the bytes of the page */
 typedef CachePage {
     mtype state = I;
-    byte version;       /* 0 unless readable, or bytes are here */
+    byte version;       /* OLDER unless readable */
     byte bytes = NO_VERSION;
     mtype pending;      /* GetS, GetM; 0 without a request */
     byte number;        /* of the pending request */
@@ -137,8 +137,8 @@ byte repeats = REPEATS;
 #define EARLIER(version) version = (version == NO_VERSION || version == OLDER -> version : version - 1)
 #define OWNS(node) (page[node].state == O || page[node].state == M)
 
-/* Keep what is said of versions in the terms of home, whose version has just grown. Only `home.version` and `latest` are
- * ever compared with anything, so what is older than home's need not be told apart, and this loses nothing.
+/* Count versions from home's, which has just grown. A version is only ever compared with home's and the latest, so
+ * older ones need not be told apart, and nothing is lost by this.
  */
 inline Renumber() {
     if
@@ -245,8 +245,8 @@ inline Agreement() {
     other = 0
 }
 
-/* The bytes that `node` waits for are overdue: home has the supplier's Ack, so they were sent, and they are not on their
- * way. A real node does not see that; it waits long enough. REPEATS lets it wait too short.
+/* The bytes that `node` waits for are overdue: home has the supplier's Ack, so they were sent, and they are not on
+ * their way. A real node does not see that; it waits long enough. REPEATS lets it wait too short.
  */
 #define OVERDUE(node) (page[node].pending && !page[node].arrived && \
     home.kind && home.kind != Put && home.requester == node && home.number == page[node].number && \
@@ -266,6 +266,7 @@ inline Agreement() {
 #include "home.pml"
 #include "node.pml"
 
+/* Enabled exactly where, but for new wants, nothing is. */
 active proctype Rests() {
     byte other;
 end:

@@ -98,7 +98,7 @@ inline Close() {
     home.asked = NOBODY
 }
 
-/* Open the next transaction if none is open. A Put that nobody can help is answered at once, so there may be several. */
+/* Open the next transaction if none is open: several, where one is answered at once. */
 inline Advance() {
     do
     :: home.kind == 0 && len(queue) ->
@@ -227,6 +227,7 @@ end:
         :: MUST_ASK && (home.sharers & 4) -> home.asked = 2
         :: else -> goto end
         fi;
+        assert(len(from_home[home.asked]) < SESSION_LENGTH);
         SAY(home.asked, Adopt, home.version, 0)
        }
     od

@@ -9,7 +9,7 @@
 #define NUMBER_IN_USE(which) (stream[me]??[_, eval(which), _, _] || \
     home.kind != Put && home.kind != 0 && home.requester == me && home.number == which)
 
-/* Rule: at most one request under way. Its number is one that no transfer and no open transaction mentions. */
+/* At most one request is under way. Its number is one that no transfer and no open transaction mentions. */
 inline Ask(what_kind) {
     number = 0;
     do
@@ -103,12 +103,12 @@ inline Resume() {
         MINE.deferred_number = 0;
         MINE.deferred_what = 0;
         Ordered();
-        Scratch()
+        ForgetMessage()
     :: else
     fi
 }
 
-inline Scratch() {
+inline ForgetMessage() {
     kind = 0;
     about = 0;
     number = 0;
@@ -177,6 +177,13 @@ inline Arrives() {
     fi
 }
 
+inline ForgetTransfer() {
+    supplier = 0;
+    number = 0;
+    version = 0;
+    what = 0
+}
+
 inline Adopts() {
     assert(MINE.state == I || MINE.state == S);                 /* owners are not asked */
     assert(MINE.deferred == 0);
@@ -222,43 +229,33 @@ end:
         :: kind == Adopt -> Adopts()
         :: kind == PutAck -> PutAnswered()
         fi;
-        Scratch();
+        ForgetMessage();
         Laws()
        }
     od
 }
 
-/* The page stream: any transfer may be the next to arrive, and some are lost. */
-#define ANY(receive) \
-    receive(0, 0) receive(0, 1) receive(0, 2) receive(0, 3) \
-    receive(1, 0) receive(1, 1) receive(1, 2) receive(1, 3) \
-    receive(2, 0) receive(2, 1) receive(2, 2) receive(2, 3)
-
-#define ARRIVAL(from, with) \
-    :: d_step { \
-        stream[me]??from, with, version, what -> \
-        supplier = from; number = with; \
-        Arrives(); \
-        supplier = 0; number = 0; version = 0; what = 0; \
-        Laws() \
-       }
-
-#define LOSS(from, with) \
-    :: d_step { \
-        losses && stream[me]??[from, with, _, _] -> \
-        stream[me]??from, with, version, what; \
-        losses--; \
-        version = 0; what = 0 \
-       }
+/* The page stream: any transfer may be the next, and some are lost. Spin takes a message out of a channel's middle only
+ * by its contents, so each supplier and number is an alternative.
+ */
+#define TAKE(from, with) :: stream[me]??from, with, version, what -> supplier = from; number = with
+#define TAKE_FROM(from) TAKE(from, 0) TAKE(from, 1) TAKE(from, 2) TAKE(from, 3)
 
 proctype Receives(byte me) {
     byte supplier, number, version, what, other, owners, readers, writers;
 end:
     do
-    ANY(ARRIVAL)
-#if LOSSES
-    ANY(LOSS)
-#endif
+    :: atomic {
+        if
+        TAKE_FROM(0)
+        TAKE_FROM(1)
+        TAKE_FROM(2)
+        fi;
+        if
+        :: d_step { true -> Arrives(); ForgetTransfer(); Laws() }
+        :: d_step { losses > 0 -> losses--; ForgetTransfer() }
+        fi
+       }
     od
 }
 
