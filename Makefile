@@ -6,7 +6,7 @@ BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test lint coverage-core protos hosts containers clean
+.PHONY: help demo bench test stress litmus lint coverage-core protos hosts containers clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -19,6 +19,12 @@ bench: .venv/dev.stamp ## latencies and throughput, beside Redis in the same run
 
 test: .venv/dev.stamp ## every test that needs neither root nor docker
 	$(PYTEST) --ignore=tests/hosts --ignore=tests/containers $(ARGS)
+
+stress: .venv/run.stamp ## clients of three nodes work against each other, and what they saw is checked (ARGS="--seconds 600")
+	$(BIN)/dsm stress $(ARGS)
+
+litmus: .venv/run.stamp ## litmus tests of the memory model on four nodes (ARGS=--all for every cell there is)
+	$(BIN)/dsm litmus $(ARGS)
 
 lint: .venv/dev.stamp ## ruff and mypy --strict
 	$(BIN)/ruff check .

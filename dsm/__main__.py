@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from dsm.cli import main
+import sys
 
-main()
+try:
+    from dsm.cli import main
+
+    main()
+except KeyboardInterrupt:  # so early that the command could not yet deal with it
+    sys.exit(130)  # 128 + SIGINT, as shells have it

@@ -21,6 +21,7 @@ Caveats:
 
 from __future__ import annotations
 
+import operator
 import os
 import signal
 import tempfile
@@ -29,7 +30,7 @@ import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from dsm.child import Child
 from dsm.errors import DirectoryUnavailable, InvalidArgument, NodeUnavailable
@@ -56,10 +57,8 @@ class LocalCluster:
 
     def __init__(self, nodes: int = 3, *, memory_limit: int | str | None = None, listen: str = "127.0.0.1:0") -> None:
         self._lifeline: tuple[int, int] | None = None  # reading end, writing end
-        if not 0 <= nodes <= LOCAL_NODES_MAX:
-            raise InvalidArgument(f"a local cluster has 0 to {LOCAL_NODES_MAX} nodes, not {nodes}")
-        self._count = nodes
-        self._memory_limit = _share(nodes) if memory_limit is None else parse_size(memory_limit, "memory_limit")
+        self._count = _node_count(nodes)
+        self._memory_limit = _share(self._count) if memory_limit is None else _limit(memory_limit)
         self._listen = listen
         self._run_directory: Path | None = None
         self._directory: Child | None = None
@@ -273,6 +272,23 @@ def _reap(children: list[Child]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     for child in children:
         child.reap(deadline)
+
+
+def _node_count(nodes: object) -> int:
+    if isinstance(nodes, SupportsIndex) and not isinstance(nodes, bool):
+        count = operator.index(nodes)
+        if 0 <= count <= LOCAL_NODES_MAX:
+            return count
+    message = f"a local cluster has 0 to {LOCAL_NODES_MAX} nodes, not {nodes!r:.100}"
+    raise InvalidArgument(message, remedy="Give a whole number, as in LocalCluster(nodes=3)")
+
+
+def _limit(memory_limit: int | str) -> int:
+    limit = parse_size(memory_limit, "memory_limit")
+    if limit <= 0:
+        message = f"memory_limit is {memory_limit!r:.100}, and a node needs some memory for its pages"
+        raise InvalidArgument(message, remedy='Give a size above 0, like "2GiB", or leave it out')
+    return limit
 
 
 def _share(nodes: int) -> int:

@@ -95,6 +95,13 @@ STORY_EVENTS = 1024  # recent events of a region that an error report draws on
 VERIFY_SECONDS_DEFAULT = 60.0  # a checker that has not answered by then has failed
 VERIFY_CLOCK_CELLS_MAX = 1 << 26  # operations times processes of a history whose write order is unknown: 512 MiB
 
+# --- Check of a live cluster -------------------------------------------------------------------------------------
+CHECK_STUCK_SECONDS = 1.5 * RESEND_SECONDS  # a request that was lost on its way has been repeated by then
+CHECK_SECONDS_DEFAULT = 10.0
+CHECK_POLL_SECONDS = 0.2  # between two looks at a page that was not quiet, or not well
+CHECK_PAGES_MAX = 1 << 16  # looked at again; of a region with more pages that are not quiet, the rest is left out
+CHECK_FINDINGS_MAX = 100  # told in words; all are counted
+
 # --- Stress, litmus ----------------------------------------------------------------------------------------------
 STRESS_SECONDS_DEFAULT = 10.0
 STRESS_CLIENTS_MAX = 64  # each is a process that runs all the time

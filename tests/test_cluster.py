@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,7 +158,7 @@ def test_a_port_that_is_taken_is_a_clear_error() -> None:
         cluster = LocalCluster(nodes=1, listen=address)
         with pytest.raises(DirectoryUnavailable, match=f"cannot listen on {address}") as caught:
             cluster.start()
-    assert "ended with status 1 before it served" in caught.value.message
+    assert "ended with status 2 before it served" in caught.value.message
     with pytest.raises(DirectoryUnavailable, match="does not run"):
         _ = cluster.directory_address
 
@@ -243,3 +244,15 @@ def test_a_forked_child_leaves_the_cluster_alone(cluster: LocalCluster) -> None:
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     write_on(cluster, 0, "byte", 1)
+
+
+@pytest.mark.parametrize("nodes", [True, 2.0, "3", None, -1, LOCAL_NODES_MAX + 1])
+def test_a_number_of_nodes_that_is_none_is_refused(nodes: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"has 0 to \d+ nodes, not .*Give a whole number"):
+        LocalCluster(nodes=nodes)
+
+
+@pytest.mark.parametrize("limit", [0, -1, "0", "-2GiB"])
+def test_a_memory_limit_without_memory_is_refused(limit: int | str) -> None:
+    with pytest.raises(InvalidArgument, match=r"memory_limit is .*Give a size above 0"):
+        LocalCluster(memory_limit=limit)

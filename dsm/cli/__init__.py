@@ -7,9 +7,10 @@
     daemons.py    `directory`, `node`              up.py        `up`
     regions.py    `ls`, `stat`, `rm`               transfer.py  `put`, `get`
     status.py     `status`                         doctor.py    `doctor`, over facts.py and findings.py
-    demo.py, bench.py
+    check.py, litmus.py, stress.py                 demo.py, bench.py
 
-Exit status: 0 good; 1 found something bad, or could not do what was asked; 2 wrong use; 130 after Ctrl-C.
+Exit status: 0 good; 1 found something bad, or could not do what was asked; 2 wrong use, also where only the
+cluster can tell (a name or size that no region has); 130 after Ctrl-C.
 
 `dsm --help` answers in the time that Python and click need. So no module of this package imports at its top anything
 but click, the standard library, `dsm.errors` and `dsm.limits`; clients, gRPC, NumPy and rich come in functions.
@@ -25,7 +26,7 @@ import click
 
 from dsm.cli.lazy import LazyGroup
 from dsm.cli.settings import load
-from dsm.errors import DsmError
+from dsm.errors import DsmError, InvalidArgument
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -71,7 +72,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except DsmError as error:
         return _tell(error)
@@ -84,7 +85,7 @@ def _tell(error: DsmError) -> int:
     click.echo(f"dsm: {error.message}", err=True)
     if error.remedy:
         click.echo(f"     {error.remedy}", err=True)
-    return 1
+    return 2 if isinstance(error, InvalidArgument) else 1
 
 
 def _only_cause(group: ExceptionGroup[Exception]) -> DsmError:

@@ -32,6 +32,7 @@ COMMANDS = {
     "get": Entry("transfer", "Copy a region into a file.", "Regions"),
     "demo": Entry("demo", "Count the words of a corpus on three nodes, in one shared table.", "Show"),
     "bench": Entry("bench", "Measure latencies and throughput.", "Show"),
+    "check": Entry("check", "Ask a live cluster whether its records obey the laws of the protocol.", "Proof"),
     "litmus": Entry("litmus", "Run litmus tests of the memory model on four nodes.", "Proof"),
     "stress": Entry("stress", "Let clients on all nodes work against each other, and check what they saw.", "Proof"),
     "config": Entry("settings", "Settings and where they come from.", "Show"),

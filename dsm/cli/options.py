@@ -96,9 +96,9 @@ def output_option(function: F) -> F:
     )(function)
 
 
-def region_argument(name: str = "name", *, nargs: int = 1) -> Callable[[F], F]:
+def region_argument(name: str = "name", *, nargs: int = 1, required: bool = True) -> Callable[[F], F]:
     """Give a command an argument that is the name of a region, or several."""
-    return click.argument(name, nargs=nargs, required=True, shell_complete=_complete_region)
+    return click.argument(name, nargs=nargs, required=required, shell_complete=_complete_region)
 
 
 def connect(socket: str | None, *, timeout: float = CONNECT_SECONDS) -> Client:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import struct
 
 from dsm.errors import AccessDenied, InvalidArgument, NodeUnavailable
@@ -42,6 +43,9 @@ def _path(address: str | os.PathLike[str] | None) -> str:
     path = default_socket() if address is None else address
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidArgument(f"an address is the path of a node daemon's socket, not {address!r:.100}")
+    if not os.fspath(path):
+        message = "there is no socket at '': the path is empty"
+        raise InvalidArgument(message, remedy="Name the node daemon's socket, or leave it out for this host's default")
     absolute = os.path.abspath(path)  # the working directory may change, and a pickled client may wake up elsewhere
     if "\0" in absolute or len(os.fsencode(absolute)) > _PATH_BYTES_MAX:
         raise InvalidArgument(
@@ -59,9 +63,12 @@ def _connect(sock: socket.socket, path: str) -> None:
         raise AccessDenied(
             message, remedy="Join the group that owns the socket, or run a node daemon of your own"
         ) from error
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise NodeUnavailable(f"there is no node daemon's socket at {path}", definite=True) from error
     except ConnectionRefusedError as error:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            message = f"there is no socket at {path}, but something else"
+            raise NodeUnavailable(message, definite=True) from error
         raise NodeUnavailable(f"no node daemon listens on {path} any more", definite=True) from error
     except OSError as error:  # a time-out, a file that is no stream socket
         raise NodeUnavailable(f"cannot connect to the node daemon at {path}: {error}", definite=True) from error

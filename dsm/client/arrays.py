@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from dsm.errors import InvalidArgument, ProtocolError
-from dsm.limits import ARRAY_DIMENSIONS_MAX, DTYPE_CHARS_MAX
+from dsm.limits import ARRAY_DIMENSIONS_MAX, DTYPE_CHARS_MAX, REGION_BYTES_MAX
 from dsm.memory.mapping import Mapping
-from dsm.units import parse_size
+from dsm.units import format_size, parse_size
 
 if TYPE_CHECKING:
     from dsm.client.checks import Mode
@@ -98,6 +98,22 @@ def fold(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[tuple[int, ...],
 def byte_count(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """Return the bytes of an array."""
     return math.prod(shape) * dtype.itemsize
+
+
+def region_size(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return the bytes of an array that is to be a region of its own.
+
+    Raises:
+        InvalidArgument: no region can have that size.
+    """
+    size = byte_count(shape, dtype)
+    if not 1 <= size <= REGION_BYTES_MAX:
+        bounds = f"a region has 1 byte to {format_size(REGION_BYTES_MAX)}"
+        raise InvalidArgument(
+            f"array {name!r:.300} of shape {shape!r:.200} and dtype {dtype!s:.100} has {size:,} bytes, and {bounds}",
+            remedy="Share it in several arrays" if size else "Give every extent of the shape as 1 or more",
+        )
+    return size
 
 
 def make_root(mapping: Mapping, offset: int, length: int, writable: bool) -> NDArray[np.uint8]:

@@ -37,7 +37,9 @@ def region_size(size: object) -> int:
     """Return the size of a region in bytes."""
     exact = parse_size(size)
     if not 1 <= exact <= REGION_BYTES_MAX:
-        raise InvalidArgument(f"a region has 1 byte to {format_size(REGION_BYTES_MAX)}, not {exact:,} bytes")
+        message = f"a region has 1 byte to {format_size(REGION_BYTES_MAX)}, not {exact:,} bytes"
+        empty = "Give a size of 1 byte or more; an empty file or buffer cannot be shared"
+        raise InvalidArgument(message, remedy="Share it in several regions" if exact > 0 else empty)
     return exact
 
 

@@ -131,7 +131,7 @@ class ClientCore:
         else:
             extents, kind = arrays.fold(extents, kind)
             options |= {"shape": extents, "dtype": arrays.encode_dtype(kind), "exist_ok": True}
-            region = await self.create(name, arrays.byte_count(extents, kind), mode=mode, **options)
+            region = await self.create(name, arrays.region_size(name, extents, kind), mode=mode, **options)
         try:
             _check_form(region.info, extents, kind)
             return region.ndarray(None, None, 0)

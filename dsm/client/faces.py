@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 class ViewFace:
     """A scope as a context manager, entered once."""
 
+    _scope: Scope | None = None  # here, since the finalizer also runs after an __init__ that was interrupted
+
     def __init__(
         self, region: RegionCore, offset: int | str, length: int | str | None, write: bool, timeout: float | None
     ) -> None:
         self._region = region
         self._arguments = (offset, length, write, timeout)
-        self._scope: Scope | None = None
 
     def _view(self) -> memoryview:
         assert self._scope is not None and self._scope.view is not None, "a scope that has begun has a view"

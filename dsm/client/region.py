@@ -10,6 +10,7 @@ from dsm.client.attach import Attachment
 from dsm.client.checks import Mode
 from dsm.client.records import PageHolders, RegionInfo, decode_list, decode_number
 from dsm.client.scopes import Scope
+from dsm.client.shield import Shield
 from dsm.errors import (
     AccessDenied,
     ArraysAlive,
@@ -148,15 +149,19 @@ class RegionCore:
         except DsmError:
             if not failing:
                 raise
+        except BaseException:  # Ctrl-C for one, with which the request may have been taken back
+            self.core.transport.post("end", scope=scope.number)
+            raise
         if not ended and not failing:
             message = f"of {scope} of region {self.info.name!r} a slice or array is still alive after the block"
             raise ArraysAlive(message, remedy="Delete it within the block, or copy what has to stay")
 
     def drop(self, scope: Scope) -> None:
         """Give back a scope whose block was not left properly. In a finalizer, so nothing here waits."""
-        if scope.generation == self.core.generation and not self.closed:
-            self._attachment.shut_scope(self._mapping, scope)
-            self.core.transport.post("end", scope=scope.number)
+        with Shield():
+            if scope.generation == self.core.generation and not self.closed:
+                self._attachment.shut_scope(self._mapping, scope)
+                self.core.transport.post("end", scope=scope.number)
 
     async def prefetch(self, offset: object, length: object, write: bool, wait: float | None) -> None:
         self._attached()

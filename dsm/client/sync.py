@@ -19,6 +19,7 @@ from dsm.client.checks import Lifetime, Mode
 from dsm.client.core import ClientCore
 from dsm.client.faces import ClientFace, RegionFace, ViewFace
 from dsm.client.records import PageHolders, RegionDetails, RegionInfo
+from dsm.client.shield import Shield
 from dsm.client.transport import SyncTransport, run
 
 if TYPE_CHECKING:
@@ -51,13 +52,15 @@ class View(ViewFace):
     """A scope as a context manager, entered once: `with region.write(0, 4096) as view`."""
 
     def __enter__(self) -> memoryview:
-        self._scope = run(self._region.begin(*self._arguments))
+        with Shield():  # until the scope is where the finalizer finds it
+            self._scope = run(self._region.begin(*self._arguments))
         return self._view()
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if self._scope is not None:
-            run(self._region.end(self._scope, failing=kind is not None))
-            self._scope = None
+        with Shield():
+            scope, self._scope = self._scope, None
+            if scope is not None:
+                run(self._region.end(scope, failing=kind is not None))
 
 
 class Region(RegionFace):

@@ -103,17 +103,18 @@ class SyncTransport:
         self._refuse_to_nest(op)
         waiter, waited = _SyncWaiter(), within + LOCAL_REPLY_GRACE_SECONDS
         call: Call | None = None
-        try:
-            with Shield() as shield:
+        with Shield() as shield:  # one for the call and for giving it up: a second Ctrl-C does not come between
+            try:
                 call = self.channel.start(op, arguments, fds, waiter)
                 self._finish(call, waiter, time.monotonic() + waited, shield)
-            if isinstance(waiter.outcome, Reply):
-                return waiter.outcome.value, waiter.outcome.fds
-            raise waiter.outcome or hang(self.channel, op, waited)
-        except BaseException:
-            if call is not None:
-                self._abandon(call, waiter)
-            raise
+                shield.let_through()
+                if isinstance(waiter.outcome, Reply):
+                    return waiter.outcome.value, waiter.outcome.fds
+                raise waiter.outcome or hang(self.channel, op, waited)
+            except BaseException:
+                if call is not None:
+                    self._abandon(call, waiter)
+                raise
 
     def post(self, op: str, **arguments: object) -> None:
         with Shield():
@@ -167,10 +168,9 @@ class SyncTransport:
     def _abandon(self, call: Call, waiter: _SyncWaiter) -> None:
         if isinstance(waiter.outcome, DsmError):
             return
-        with Shield():
-            self.channel.abandon(call)
-            if waiter.outcome is not None:
-                close_all(waiter.outcome.fds)
+        self.channel.abandon(call)
+        if waiter.outcome is not None:
+            close_all(waiter.outcome.fds)
 
     def _refuse_to_nest(self, op: str) -> None:
         if self._leader == threading.get_ident():

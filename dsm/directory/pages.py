@@ -165,7 +165,7 @@ def _end_of_stretch(table: Table, record: HomePage, first: int, end: int) -> int
 
 
 def _stretches(table: Table, first: int, end: int) -> Iterator[tuple[range, HomePage]]:
-    """Yield pages in the same hands, ascending; pages that nobody has ever held are left out."""
+    """Yield pages in the same hands and equally busy, ascending; pages that nobody has ever held are left out."""
     start, current = first, table.default
     for page, record in _changes(table, first, end):
         if not _same_hands(current, record):
@@ -188,11 +188,12 @@ def _changes(table: Table, first: int, end: int) -> Iterator[tuple[int, HomePage
 
 
 def _same_hands(one: HomePage, other: HomePage) -> bool:
-    return one is other or (one.owner, one.sharers, one.version, one.lost) == (
+    return one is other or (one.owner, one.sharers, one.version, one.lost, _busy(one)) == (
         other.owner,
         other.sharers,
         other.version,
         other.lost,
+        _busy(other),
     )
 
 
@@ -203,9 +204,12 @@ def _touched(table: Table, first: int, end: int) -> Iterable[int]:
 
 
 def _map_run(stretch: range, record: HomePage) -> PageMapRun:
-    return PageMapRun(
-        stretch.start, len(stretch), record.owner, tuple(sorted(record.sharers)), record.version, record.lost
-    )
+    sharers = tuple(sorted(record.sharers))
+    return PageMapRun(stretch.start, len(stretch), record.owner, sharers, record.version, record.lost, _busy(record))
+
+
+def _busy(record: HomePage) -> bool:
+    return record.transaction is not None or bool(record.queue)
 
 
 def _lets_write(message: FromHome) -> bool:

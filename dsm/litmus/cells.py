@@ -16,6 +16,8 @@ may wait in its processor's store buffer, on x86; a scope is over before the nex
 What is allowed only because of a store buffer is not expected to be seen: the interpreter executes hundreds of
 instructions between a store and the next load, and by then the buffer is empty. This is the one reason there is for an
 allowed outcome not to occur.
+
+Caveat: processors other than x86 allow more on a shared node; there a cell may be blamed for what its processor did.
 """
 
 from __future__ import annotations

@@ -15,15 +15,27 @@ from typing import Any
 
 import grpc
 
+from dsm.core.cache import CachePage
 from dsm.core.membership import Member
 from dsm.core.types import RegionId
 from dsm.errors import DsmError
-from dsm.limits import FALLBACK_QUEUE_FRAMES_MAX, RUN_PAGES_MAX
+from dsm.limits import FALLBACK_QUEUE_FRAMES_MAX, PAGE_MAP_ITEMS_MAX, RUN_PAGES_MAX
 from dsm.node import stream
 from dsm.node.region import Region
 from dsm.wire import rpc
 from dsm.wire.calls import NodeCalls
-from dsm.wire.node import Holder, PageFrame, PageReceipt, decode_frame, encode_frame, encode_holders, encode_receipt
+from dsm.wire.node import (
+    Holder,
+    PageFrame,
+    PageReceipt,
+    Record,
+    RecordRun,
+    decode_frame,
+    encode_frame,
+    encode_holders,
+    encode_receipt,
+    encode_records,
+)
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +127,12 @@ class NodeService:
         region = self._host.regions.get(RegionId(request.region))
         return encode_holders([] if region is None else holders(region, request.first, request.count))
 
+    async def Records(self, request: Any, _context: rpc.Context) -> Any:  # noqa: N802
+        """Tell what this node knows of a run of pages."""
+        region = self._host.regions.get(RegionId(request.region))
+        end = request.first + request.count
+        return encode_records(*([], end) if region is None else records(region, request.first, end))
+
 
 def holders(region: Region, first: int, count: int) -> list[Holder]:
     """Return the processes of this host that have a page of the run in a scope."""
@@ -122,3 +140,29 @@ def holders(region: Region, first: int, count: int) -> list[Holder]:
         Holder(index, scope.attachment.pid, scope.attachment.command, scope.write, region.now() - scope.since)
         for index, scope in region.locks.holders(first, min(count, RUN_PAGES_MAX))
     ]
+
+
+def records(region: Region, first: int, end: int) -> tuple[list[RecordRun], int]:
+    """Return what this node knows of the pages from first to end, and the first page that no longer fits."""
+    runs: list[RecordRun] = []
+    for index in sorted(page for page in region.pages if first <= page < end):
+        record = _record(region.pages[index])
+        last = runs[-1] if runs else None
+        if last is not None and last.first + last.count == index and last.record == record:
+            runs[-1] = RecordRun(last.first, last.count + 1, record)
+        elif len(runs) < PAGE_MAP_ITEMS_MAX:
+            runs.append(RecordRun(index, 1, record))
+        else:
+            return runs, index
+    return runs, end
+
+
+def _record(page: CachePage) -> Record:
+    return Record(
+        page.state,
+        page.version,
+        page.pin,
+        page.pending is not None or page.deferred is not None,
+        page.putting,
+        (page.retained.request, page.retained.version) if page.retained is not None else None,
+    )

@@ -20,7 +20,7 @@ from dsm.wire.directory import Caller, ClusterStatus, Description, PageMapRun, R
 from dsm.wire.failures import error_of
 from dsm.wire.generated import directory_pb2 as pb
 from dsm.wire.generated import node_pb2
-from dsm.wire.node import Holder, decode_holders
+from dsm.wire.node import Holder, RecordRun, decode_holders, decode_records
 from dsm.wire.rpc import PagesCall, directory_stub, node_stub
 
 T = TypeVar("T")
@@ -122,3 +122,9 @@ class NodeCalls:
         message = node_pb2.HoldersRequest(region=region, first=first, count=count)
         call = self._stub.Holders(message, timeout=self._timeout)
         return decode_holders(await _answer(call, f"ask who holds pages of region {region}", Unavailable))
+
+    async def records(self, region: RegionId, first: int, count: int) -> tuple[list[RecordRun], int]:
+        """Return what the node knows of these pages, ascending, and the first page that is not covered yet."""
+        message = node_pb2.RecordsRequest(region=region, first=first, count=count)
+        call = self._stub.Records(message, timeout=self._timeout)
+        return decode_records(await _answer(call, f"ask for the records of region {region}", Unavailable))

@@ -133,6 +133,8 @@ class PageMapRun:
     sharers: tuple[NodeId, ...]
     version: int
     lost: bool
+    busy: bool = False
+    """A transaction is under way, or a request waits for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +269,7 @@ def encode_map_run(run: PageMapRun) -> pb.PageMapRun:
         sharers=run.sharers,
         version=run.version,
         lost=run.lost,
+        busy=run.busy,
     )
 
 
@@ -278,6 +281,7 @@ def decode_map_run(fields: pb.PageMapRun) -> PageMapRun:
         sharers=tuple(map(NodeId, fields.sharers)),
         version=fields.version,
         lost=fields.lost,
+        busy=fields.busy,
     )
 
 

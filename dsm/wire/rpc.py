@@ -133,6 +133,7 @@ class DirectoryServicer(Protocol):
 class NodeServicer(Protocol):
     async def Pages(self, requests: AsyncIterator[node_pb2.PageFrame], context: PagesContext, /) -> None: ...  # noqa: N802
     async def Holders(self, request: node_pb2.HoldersRequest, context: Context, /) -> node_pb2.HoldersReply: ...  # noqa: N802
+    async def Records(self, request: node_pb2.RecordsRequest, context: Context, /) -> node_pb2.RecordsReply: ...  # noqa: N802
 
 
 def add_session(to: grpc.aio.Server, servicer: SessionServicer) -> None:

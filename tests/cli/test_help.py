@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -82,3 +84,24 @@ def test_a_broken_pipe_ends_a_command_quietly() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+def test_an_argument_that_only_the_library_refuses_is_wrong_use_too(command: Command) -> None:
+    ran = command("ls", "--socket", "")
+    assert (ran.status, ran.out) == (2, "")
+    assert "there is no socket at ''" in ran.err
+
+
+def test_a_path_that_is_no_socket_is_named(command: Command, tmp_path: Path) -> None:
+    ran = command("ls", "--socket", tmp_path)
+    assert (ran.status, ran.out) == (1, "")
+    assert f"there is no socket at {tmp_path}" in ran.err
+
+
+def test_ctrl_c_during_the_first_imports_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "dsm", "up"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -132,7 +132,7 @@ def test_the_shell_completes_names_of_regions(cluster: LocalCluster) -> None:
         for name in ("alpha", "alps", "beta"):
             client.create(name, size=1).close()
     assert completions("dsm stat al") == ["plain,alpha", "plain,alps"]
-    assert completions("dsm st") == ["plain,status", "plain,stat"]
+    assert completions("dsm sta") == ["plain,status", "plain,stat"]
 
 
 def test_completion_without_a_node_is_empty(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_daemon_with_a_port_that_is_taken_says_so(daemon: list[str], taken: st
     path = [str(tmp_path / "n.sock")] if "--socket" in daemon else []
     with dsm(*daemon, *path, "--listen", taken) as process:
         out, err = process.communicate(timeout=30)
-    assert (process.returncode, out) == (1, "")
+    assert (process.returncode, out) == (2, "")  # the argument --listen has to be another one
     assert f"cannot listen on {taken}" in err
     assert "Traceback" not in err
 

@@ -37,8 +37,16 @@ def test_a_socket_that_nobody_listens_on_is_an_error(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_socket_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("hello")
-    with pytest.raises(NodeUnavailable):
-        dsm.connect(tmp_path / "s")
+    for path in (tmp_path / "s", tmp_path):
+        with pytest.raises(NodeUnavailable, match=f"there is no socket at {path}, but something else.*dsm node"):
+            dsm.connect(path)
+    with pytest.raises(NodeUnavailable, match="no node daemon's socket at"):
+        dsm.connect(tmp_path / "s" / "below-a-file")
+
+
+def test_an_empty_path_is_not_taken_for_the_working_directory() -> None:
+    with pytest.raises(InvalidArgument, match=r"there is no socket at '': the path is empty.*default"):
+        dsm.connect("")
 
 
 @pytest.mark.parametrize("address", ["a" * 200, "a\0b", 7])

@@ -114,3 +114,15 @@ def test_an_array_that_does_not_fit_is_refused(
 def test_a_stored_dtype_that_is_none_is_the_daemons_mistake(text: str) -> None:
     with pytest.raises(ProtocolError, match="dtype is stored as"):
         arrays.decode_dtype(text)
+
+
+def test_an_array_without_bytes_is_refused_by_its_shape(client: dsm.Client, name: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"shape \(3, 0\) and dtype int64 has 0 bytes.*every extent"):
+        client.array(name, shape=(3, 0), dtype="i8")
+    with pytest.raises(InvalidArgument, match=r"shape \(\d+,\) and dtype int64 has .*several arrays"):
+        client.array(name, shape=1 << 60, dtype="i8")
+
+
+def test_a_region_without_bytes_is_refused_with_a_remedy(client: dsm.Client, name: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"not 0 bytes\. Give a size of 1 byte or more"):
+        client.create(name, 0)

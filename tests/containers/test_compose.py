@@ -18,6 +18,7 @@ from tests.needs import compose
 ROOT = Path(__file__).parent.parent.parent
 NODES = ("node-1", "node-2", "node-3")
 WORKERS = ("demo-1", "demo-2", "demo-3")
+STRESS = ("stress-1", "stress-2", "stress-3")
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 """A file of some pages that every container has."""
 BUILD_TIMEOUT = 600.0
@@ -30,7 +31,8 @@ class Cluster:
     """One compose project with a name, an image and volumes of its own."""
 
     def __init__(self, project: str) -> None:
-        self.command = [*compose(), "--project-name", project, "--profile", "demo"]
+        profiles = ("--profile", "demo", "--profile", "stress")
+        self.command = [*compose(), "--project-name", project, *profiles]
         self.environment = os.environ | {"DSM_IMAGE": f"{project}:test"}
 
     def __call__(self, *arguments: str, timeout: float = RUN_TIMEOUT) -> str:
@@ -55,7 +57,7 @@ def cluster() -> Iterator[Cluster]:
         cluster("build", "directory", timeout=BUILD_TIMEOUT)
         # The directory's and the nodes' health is what each next service waits for, up to the workers of the demo.
         try:
-            cluster("up", "--detach", "--no-build")
+            cluster("up", "--detach", "--no-build", "directory", *NODES, *WORKERS)
         except AssertionError as error:
             pytest.fail(f"{error}\n{cluster('logs', '--no-color')}")
         yield cluster
@@ -78,6 +80,13 @@ def test_every_node_has_joined(cluster: Cluster) -> None:
 def test_the_demo_with_one_client_container_per_node_ends_well(cluster: Cluster) -> None:
     codes = {worker: _output(["docker", "wait", cluster.container(worker)]) for worker in WORKERS}
     assert codes == dict.fromkeys(WORKERS, "0"), cluster("logs", "--no-color", *WORKERS)
+
+
+def test_three_containers_under_stress_are_coherent(cluster: Cluster) -> None:
+    cluster("up", "--detach", "--no-build", *STRESS)
+    codes = {worker: _output(["docker", "wait", cluster.container(worker)]) for worker in STRESS}
+    assert codes == dict.fromkeys(STRESS, "0"), cluster("logs", "--no-color", *STRESS)
+    assert cluster.dsm("directory", "check", "--directory", "127.0.0.1:4711")["ok"] is True
 
 
 def test_what_one_container_puts_another_gets(cluster: Cluster) -> None:

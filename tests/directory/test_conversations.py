@@ -75,7 +75,8 @@ async def test_a_run_is_answered_by_runs(directory: str, join: Join) -> None:
     assert await b.heard_about(info.id) == (100, 156, zeros)
     owner = a.welcome.node
     assert (await a.calls.page_map(info.id, 5, 60))[0] == [
-        PageMapRun(10, 55, owner, (), 1, lost=False),
+        PageMapRun(5, 5, None, (), 0, lost=False, busy=True),
+        PageMapRun(10, 55, owner, (), 1, lost=False, busy=True),
     ]
 
 
@@ -163,7 +164,10 @@ async def test_after_a_restart_written_regions_are_lost_and_never_zeros(tmp_path
         zeros = a.request()
         await a.say(untouched, 0, GetS(zeros))
         assert await a.heard_about(untouched) == (0, 1, Grant(zeros, 0, write=False, source=Source.ZERO))
-        assert await a.calls.page_map(written, 0, 256) == ([PageMapRun(0, 256, None, (), 0, lost=True)], 256)
+        runs, end = await a.calls.page_map(written, 0, 256)
+        assert (runs[0].first, sum(run.count for run in runs), end) == (0, 256, 256)
+        assert {(run.owner, run.lost) for run in runs} == {(None, True)}
+        assert [run.first for run in runs if run.busy] == [9]
         assert (await a.calls.describe("grid")).pages.lost == 256
 
 

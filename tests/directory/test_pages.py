@@ -136,9 +136,21 @@ def test_a_map_tells_who_has_what_and_leaves_out_the_rest() -> None:
     assert story.pages.map(REGION, 0, 2) == ([], 2)
 
 
+def test_a_map_tells_which_pages_are_under_way() -> None:
+    story = Story()
+    story.write(A, 2, 3, 1)
+    story.say(B, 3, 1, GetS(RequestId(9)))
+    assert [(run.first, run.count, run.busy) for run in story.pages.map(REGION, 0, 24)[0]] == [
+        (2, 1, False),
+        (3, 1, True),
+        (4, 1, False),
+    ]
+
+
 def test_a_map_of_an_unreported_region_is_all_lost() -> None:
     story = Story(written=True)
     story.say(A, 5, 1, GetS(RequestId(1)))
+    story.say(A, 5, 1, Done(RequestId(1), ok=False))
     assert story.pages.map(REGION, 0, 24) == ([PageMapRun(0, 24, None, (), 0, lost=True)], 24)
     assert story.pages.counts(REGION).lost == 24
 

@@ -9,11 +9,12 @@ from typing import Any
 import grpc
 import pytest
 
+from dsm.core.events import Received
 from dsm.core.membership import Member
 from dsm.core.messages import Data, Grant
-from dsm.core.types import Epoch, RequestId, Source
+from dsm.core.types import Epoch, RegionId, RequestId, Source
 from dsm.limits import FALLBACK_QUEUE_FRAMES_MAX
-from dsm.node.fallback import FallbackPeer, NodeService, holders
+from dsm.node.fallback import FallbackPeer, NodeService, holders, records
 from dsm.node.scopes import Scope
 from dsm.node.stream import Frame
 from dsm.wire import rpc
@@ -146,3 +147,29 @@ async def test_holders_are_those_who_have_pages_in_a_scope(two: Grpc) -> None:
         found = await NodeCalls(channel).holders(two.region.info.id, 0, 8)
     assert [(holder.page, holder.pid, holder.write) for holder in found] == [(2, 77, True), (3, 77, True)]
     assert holders(two.region, 0, 2) == []
+
+
+async def test_records_are_told_as_runs_of_equal_ones(two: Grpc) -> None:
+    for index in (2, 3):
+        two.want(index)
+    two.region.deliver(5, Received(two.want(5)))
+    async with rpc.channel(two.address) as channel:
+        calls = NodeCalls(channel)
+        runs, end = await calls.records(two.region.info.id, 0, 8)
+        assert await calls.records(RegionId(4711), 0, 8) == ([], 8)
+    assert [(run.first, run.count, run.record.waiting, run.record.state.readable) for run in runs] == [
+        (2, 2, True, False),
+        (5, 1, False, True),
+    ]
+    assert end == 8
+
+
+async def test_records_that_do_not_fit_into_one_answer_come_with_the_next(
+    two: Grpc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dsm.node.fallback.PAGE_MAP_ITEMS_MAX", 2)
+    for index in (1, 3, 5):
+        two.want(index)
+    runs, following = records(two.region, 0, 8)
+    assert ([run.first for run in runs], following) == ([1, 3], 5)
+    assert [run.first for run in records(two.region, following, 8)[0]] == [5]

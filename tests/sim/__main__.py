@@ -38,7 +38,8 @@ def _run_all(seeds: range) -> int:
             failed += 1
             print(outcome, flush=True)
     took = time.monotonic() - began
-    print(f"{len(seeds):,} seeds in {took:.0f} s: {events:,} events, {loads:,} loads, {stores:,} stores; {failed} failed")
+    print(f"{len(seeds):,} seeds in {took:.0f} s: {events:,} events, {loads:,} loads, {stores:,} stores")
+    print(f"{len(seeds) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import grpc
 
@@ -31,7 +31,7 @@ class Aborted(Exception):
         self.metadata = metadata
 
     def at_the_caller(self) -> grpc.aio.AioRpcError:
-        return grpc.aio.AioRpcError(self.code, NO_METADATA, grpc.aio.Metadata(*self.metadata), self.details)
+        return grpc.aio.AioRpcError(self.code, NO_METADATA, grpc.aio.Metadata(*self.metadata), self.details, "")
 
 
 def unreachable(details: str) -> Aborted:
@@ -102,8 +102,10 @@ class Line:
 class Stream:
     """A call with a stream each way: what the caller has of it."""
 
-    def __init__(self, caller: str, delay: Callable[[], float]) -> None:
+    def __init__(self, caller: str, delay: Callable[[], float], full: Callable[[], bool] = lambda: False) -> None:
         self.caller = caller
+        self._delay = delay
+        self._full = full
         self.there, self.back = Line(delay), Line(delay)
         self.over = False
         self._is_cut = False
@@ -128,7 +130,10 @@ class Stream:
             self.context.alive = False
 
     async def write(self, message: Any) -> None:
-        await asyncio.sleep(0)
+        """Write, when the flow control of the stream lets it through; not at all once the stream is cut."""
+        await asyncio.sleep(self._delay() if self._full() else 0)
+        while self._is_cut and not self.over and not self.back.ended:  # noqa: ASYNC110  (time is virtual)
+            await asyncio.sleep(self._delay())
         if self.over or self.back.ended:
             raise asyncio.InvalidStateError("the call is over")
         self.there.put(message)
@@ -200,7 +205,7 @@ class Channel:
         self.address = address
         self.streams: list[Stream] = []
 
-    async def __aenter__(self) -> Channel:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *args: object) -> None:
@@ -223,7 +228,7 @@ class Stub:
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._service, name)
 
-        async def call(message: Any, timeout: float) -> Any:
+        async def call(message: Any, timeout: float) -> Any:  # noqa: ASYNC109  (as the stub has it)
             self.under_way += 1
             try:
                 async with asyncio.timeout(timeout):

@@ -59,13 +59,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _write_to_self(self) -> None:
         """Nobody else runs."""
 
-    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
         self._watch(fd, False, lambda: callback(*args))
 
     def remove_reader(self, fd: Any) -> bool:
         return self._watchers.pop((_number(fd), False), None) is not None
 
-    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
         self._watch(fd, True, lambda: callback(*args))
 
     def remove_writer(self, fd: Any) -> bool:

@@ -1,12 +1,13 @@
 """What the pages' words must be, and who may be in a scope: the judge of every access of a run.
 
-The clock of a run is one for all nodes and an access takes no time, so there is one order of all of them, and no search
-is needed: a load returns what the last store to its word left. Every store writes a number that was never written
-before. All words of a page are compared whenever a page comes and whenever it is touched, so a page that is put together
-of two versions is found too.
+The clock of a run is one for all nodes and an access takes no time, so there is one order of all of them, and no
+search is needed: a load returns what the last store to its word left. Every store writes a number that was never
+written before. All words of a page are compared whenever a page comes and whenever it is touched, so a page that is
+put together of two versions is found too.
 
-A node whose session has ended for the directory, and which has not noticed, goes on with what it has. What its processes
-read then is not judged, except that it must have been there once; what they store may or may not be seen by others.
+A node whose session has ended for the directory, and which has not noticed, goes on with what it has. What its
+processes read then is not judged, except that it must have been there once; what they store may or may not be seen by
+others.
 A scope of a process without userfaultfd goes on after its session ended, and nobody may ever see what it stores.
 """
 

@@ -89,7 +89,7 @@ class Network:
     def open_session(self, to: Channel) -> Stream:
         assert self._services is not None
         caller = to.address.partition(" ")[0]
-        stream = Stream(caller, self.delay)
+        stream = Stream(caller, self.delay, lambda: self.random.random() < self.options.tail)
         stream.serve(self._services.Session(None, stream.context), self._tasks.create_task)  # type: ignore[arg-type]
         self.sessions[caller] = stream
         self.streams.append(stream)

@@ -39,6 +39,8 @@ class Options:
     plain: bool
     scopes: bool
     nested: bool
+    dawdles: bool
+    """Some processes stay in a scope for long."""
     scans: bool
     prefetches: bool
     reattaches: bool
@@ -89,6 +91,7 @@ def draw(seed: int) -> tuple[Options, random.Random]:
         plain=rng.random() < 0.8,
         scopes=rng.random() < 0.7,
         nested=rng.random() < 0.4,
+        dawdles=rng.random() < 0.3,
         scans=rng.random() < 0.4,
         prefetches=rng.random() < 0.4,
         reattaches=rng.random() < 0.3,

@@ -79,6 +79,8 @@ class Process:
             async with asyncio.timeout(2 * self.world.network.delay() if cancel else None):
                 reply = await self._answered(op, answer)
                 await self.pause(LOCAL_SECONDS)
+        except DsmError:  # of which DeadlineExceeded is a TimeoutError too
+            raise
         except TimeoutError:
             self.note("no longer waits for call", number)
             await self.ask("cancel", call=number)

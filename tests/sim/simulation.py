@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from dsm.core import invariants
 from dsm.node.node import Node
@@ -75,15 +76,13 @@ class Simulation:
                     raise _Over
         except* _Over:
             pass
-        except* BaseException as errors:
+        except* BaseException as errors:  # noqa: BLE001  (whatever it is, the run is told with it)
             broken = _first(errors)
         world = self._world
         if world.broken.done():
             broken = world.broken.result()
         history = world.history
-        return Outcome(
-            self._seed, self._options, world.story, loop().time(), history.loads, history.stores, broken
-        )
+        return Outcome(self._seed, self._options, world.story, loop().time(), history.loads, history.stores, broken)
 
     def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
@@ -92,9 +91,9 @@ class Simulation:
             self._world.story.over = True
             self._world.broken.set_result(told)
 
-    async def _until_broken(self, phases: object) -> None:
-        going = loop().create_task(phases)  # type: ignore[arg-type]
-        await asyncio.wait([going, self._world.broken], return_when=asyncio.FIRST_COMPLETED)
+    async def _until_broken(self, phases: Coroutine[Any, Any, None]) -> None:
+        going: asyncio.Task[None] = loop().create_task(phases)
+        await asyncio.wait((going, self._world.broken), return_when=asyncio.FIRST_COMPLETED)
         if not going.done():
             going.cancel()
             await asyncio.wait([going])

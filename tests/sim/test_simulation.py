@@ -49,10 +49,7 @@ def test_each_option_is_on_in_some_runs_and_off_in_others() -> None:
 
 
 def test_a_seed_is_the_same_run_whatever_the_hashes_of_strings_and_the_addresses_of_objects() -> None:
-    program = (
-        "from tests.sim.simulation import run\n"
-        f"for seed in {HASHED_SEEDS}: print(run(seed).story.hash())"
-    )
+    program = f"from tests.sim.simulation import run\nfor seed in {HASHED_SEEDS}: print(run(seed).story.hash())"
     hashes = [_printed(program, PYTHONHASHSEED=value) for value in ("1", "4711")]
     assert hashes[0] == hashes[1] and len(set(hashes[0].split())) == len(HASHED_SEEDS)
 

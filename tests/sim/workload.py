@@ -19,6 +19,7 @@ from tests.sim.world import World
 PERMANENT, TEMPORARY = ("a", "b"), ("x", "y")
 LIFETIMES = {"x": "last-detach", "y": "creator"}
 SHORT_SECONDS = 0.01
+LONG_SECONDS = 0.1
 
 
 class Workload:
@@ -54,8 +55,6 @@ class Workload:
             self.process = self._new_process()
             try:
                 left -= await self._live(left)
-            except asyncio.CancelledError:
-                raise
             finally:
                 self.process.die()
 
@@ -108,13 +107,16 @@ class Workload:
     def _judge(self, error: DsmError, began: float) -> None:
         """A process may get an error only if something happened that explains it."""
         options = self.world.options
+        tiny = options.limit != PLENTY
+        soon = options.deadlines and loop().time() - began < SCOPE_SECONDS_DEFAULT
         self.process.note(f"gets {type(error).__name__}:", error.message)
         explained = {
-            errors.PageLost: self.world.ended_sessions or options.temporary or options.limit != PLENTY,
+            errors.PageLost: self.world.ended_sessions or options.temporary or tiny,
             errors.SessionLost: self.world.ended_sessions,
             errors.DirectoryUnavailable: options.lost_calls,
-            errors.MemoryLimitExceeded: options.limit != PLENTY,
-            errors.DeadlineExceeded: options.deadlines and loop().time() - began < SCOPE_SECONDS_DEFAULT,
+            errors.MemoryLimitExceeded: tiny,
+            # Nodes may wait in a circle: for memory that is pinned, or retained for somebody who waits for memory.
+            errors.DeadlineExceeded: soon or tiny,
             errors.RegionNotFound: options.temporary,
             errors.RegionClosed: options.temporary,
         }
@@ -207,9 +209,13 @@ class Workload:
             write = held.write and self.random.random() < 0.7
             await (self.process.store if write else self.process.load)(mapped, index, word, held)
             if self.random.random() < 0.5:
-                await self.process.pause(self.world.options.delay * 4)
+                await self.process.pause(self._stay_seconds())
         if self.world.options.nested and held.pages.stop < mapped.pages and self.random.random() < 0.5:
             await self._survives_within(mapped, held)
+
+    def _stay_seconds(self) -> float:
+        long = self.world.options.dawdles and self.random.random() < 0.3
+        return LONG_SECONDS if long else 4 * self.world.options.delay
 
     async def _survives_within(self, mapped: Mapped, held: Held) -> None:
         """A scope within a scope, in ascending order; its error does not end the outer one."""

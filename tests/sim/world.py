@@ -102,6 +102,8 @@ class World:
             self.violated(f"more than {EVENTS_MAX:,} events: this goes on for ever")
         if node.budget.used > node.budget.limit and node.budget.used > node.budget.limit + overtaken(node):
             self.violated(f"node {node.name} has {node.budget.used} bytes, its limit is {node.budget.limit}")
+        if self.options.limit != PLENTY and (held := bytes_held(node)) > node.budget.used:
+            self.violated(f"node {node.name} has {held} bytes, and counts {node.budget.used}")
         if self.is_member(node) and after is not before:
             self._check_records(region.info.id, index)
         if after.state.readable and not before.state.readable:
@@ -141,7 +143,16 @@ class World:
         region = node.regions.get(place.region)
         if region is None or not region.page(place.page).state.allows(write):
             kind = "write to" if write else "read"
-            self.violated(f"a process of node {node.name} may {kind} page {place.region}/{place.page}; the node may not")
+            where = f"page {place.region}/{place.page}"
+            self.violated(f"a process of node {node.name} may {kind} {where}; the node may not")
+
+
+def bytes_held(node: Node) -> int:
+    """Bytes of pages that a node can read, or keeps for others."""
+    return sum(
+        region.info.page_size * (len(region._kept) + sum(page.state.readable for page in region.pages.values()))
+        for region in node.regions.values()
+    )
 
 
 def overtaken(node: Node) -> int:

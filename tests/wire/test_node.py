@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsm.core.types import Epoch, NodeId, RegionId, RequestId
+from dsm.core.types import Epoch, NodeId, Pin, RegionId, RequestId, State
 from dsm.errors import LimitExceeded, ProtocolError, Unavailable
 from dsm.limits import PAGE_FRAME_BYTES_MAX
 from dsm.wire import rpc
@@ -18,11 +18,15 @@ from dsm.wire.node import (
     Holder,
     PageFrame,
     PageReceipt,
+    Record,
+    RecordRun,
     decode_frame,
     decode_receipt,
+    decode_records,
     encode_frame,
     encode_holders,
     encode_receipt,
+    encode_records,
 )
 from dsm.wire.rpc import node_pb2 as pb
 
@@ -30,6 +34,13 @@ FRAME = PageFrame(
     RegionId(1), 7, 2, RequestId(5), 3, True, False, NodeId(2), Epoch(8), Epoch(9), bytes(range(256)) * 32
 )
 HOLDER = Holder(page=3, pid=4711, comm="python3", write=True, seconds=1.5)
+
+RECORDS = [
+    RecordRun(0, 1, Record()),
+    RecordRun(1, 2, Record(State.S, 4, Pin.READ)),
+    RecordRun(3, 1, Record(State.O, 5, waiting=True, putting=RequestId(0))),
+    RecordRun(4, 4000, Record(State.M, 6, Pin.WRITE, retained=(RequestId(7), 8))),
+]
 
 
 class Peer:
@@ -44,6 +55,9 @@ class Peer:
 
     async def Holders(self, request: pb.HoldersRequest, context: rpc.Context) -> pb.HoldersReply:  # noqa: N802
         return encode_holders([HOLDER] if request.first <= HOLDER.page < request.first + request.count else [])
+
+    async def Records(self, request: pb.RecordsRequest, context: rpc.Context) -> pb.RecordsReply:  # noqa: N802
+        return encode_records(RECORDS, request.first + request.count)
 
 
 @pytest.fixture
@@ -99,3 +113,12 @@ def test_a_frame_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
 def test_a_frame_with_too_many_bytes_is_refused() -> None:
     with pytest.raises(LimitExceeded):
         decode_frame(pb.PageFrame(**{**fields_of(FRAME), "data": bytes(PAGE_FRAME_BYTES_MAX + 1)}))
+
+
+async def test_records_arrive_as_they_were(peer: NodeCalls) -> None:
+    assert await peer.records(RegionId(1), 5, 20) == (RECORDS, 25)
+
+
+def test_a_record_in_an_unknown_state_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="state number 0"):
+        decode_records(pb.RecordsReply(runs=[pb.RecordRun(first=1, count=1, version=3)]))

@@ -189,20 +189,22 @@ class PageMapReply(_message.Message):
     def __init__(self, runs: _Optional[_Iterable[_Union[PageMapRun, _Mapping]]] = ..., next: _Optional[int] = ...) -> None: ...
 
 class PageMapRun(_message.Message):
-    __slots__ = ("first", "count", "owner", "sharers", "version", "lost")
+    __slots__ = ("first", "count", "owner", "sharers", "version", "lost", "busy")
     FIRST_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     SHARERS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
+    BUSY_FIELD_NUMBER: _ClassVar[int]
     first: int
     count: int
     owner: int
     sharers: _containers.RepeatedScalarFieldContainer[int]
     version: int
     lost: bool
-    def __init__(self, first: _Optional[int] = ..., count: _Optional[int] = ..., owner: _Optional[int] = ..., sharers: _Optional[_Iterable[int]] = ..., version: _Optional[int] = ..., lost: bool = ...) -> None: ...
+    busy: bool
+    def __init__(self, first: _Optional[int] = ..., count: _Optional[int] = ..., owner: _Optional[int] = ..., sharers: _Optional[_Iterable[int]] = ..., version: _Optional[int] = ..., lost: bool = ..., busy: bool = ...) -> None: ...
 
 class ClusterStatusRequest(_message.Message):
     __slots__ = ()

@@ -44,6 +44,11 @@ class NodeServiceStub(object):
                 request_serializer=dsm_dot_wire_dot_generated_dot_node__pb2.HoldersRequest.SerializeToString,
                 response_deserializer=dsm_dot_wire_dot_generated_dot_node__pb2.HoldersReply.FromString,
                 _registered_method=True)
+        self.Records = channel.unary_unary(
+                '/dsm.v1.NodeService/Records',
+                request_serializer=dsm_dot_wire_dot_generated_dot_node__pb2.RecordsRequest.SerializeToString,
+                response_deserializer=dsm_dot_wire_dot_generated_dot_node__pb2.RecordsReply.FromString,
+                _registered_method=True)
 
 
 class NodeServiceServicer(object):
@@ -61,6 +66,12 @@ class NodeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Records(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -73,6 +84,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.Holders,
                     request_deserializer=dsm_dot_wire_dot_generated_dot_node__pb2.HoldersRequest.FromString,
                     response_serializer=dsm_dot_wire_dot_generated_dot_node__pb2.HoldersReply.SerializeToString,
+            ),
+            'Records': grpc.unary_unary_rpc_method_handler(
+                    servicer.Records,
+                    request_deserializer=dsm_dot_wire_dot_generated_dot_node__pb2.RecordsRequest.FromString,
+                    response_serializer=dsm_dot_wire_dot_generated_dot_node__pb2.RecordsReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -129,6 +145,33 @@ class NodeService(object):
             '/dsm.v1.NodeService/Holders',
             dsm_dot_wire_dot_generated_dot_node__pb2.HoldersRequest.SerializeToString,
             dsm_dot_wire_dot_generated_dot_node__pb2.HoldersReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Records(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dsm.v1.NodeService/Records',
+            dsm_dot_wire_dot_generated_dot_node__pb2.RecordsRequest.SerializeToString,
+            dsm_dot_wire_dot_generated_dot_node__pb2.RecordsReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,70 @@
+"""`dsm check` on a live cluster."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from dsm.cluster import LocalCluster
+from tests.cli.conftest import Command
+
+
+def test_what_two_nodes_have_written_and_read_obeys_the_laws(command: Command, cluster: LocalCluster) -> None:
+    with cluster.connect(0, scoped_only=True) as one, cluster.connect(1, scoped_only=True) as other:
+        region = one.create("grid", size="64KiB", page_size="4KiB")
+        same = other.open("grid")
+        for page in range(8):
+            with region.write(page * 4096, 8) as view:
+                view[0] = page
+        with same.read(0, 5 * 4096):
+            pass
+        with same.write(4096, 4096):
+            pass
+        ran = command("check", "-o", "json")
+        assert ran.status == 0, ran.out
+        assert {name: ran.json[name] for name in ("ok", "violations", "stuck", "busy", "nodes")} == {
+            "ok": True,
+            "violations": 0,
+            "stuck": 0,
+            "busy": 0,
+            "nodes": 2,
+        }
+        assert ran.json["regions"] == 1 and ran.json["pages"] >= 8
+
+
+@pytest.mark.parametrize("within", ["1s", "10ms"])
+def test_pages_that_move_all_the_time_break_no_law(command: Command, cluster: LocalCluster, within: str) -> None:
+    stop = threading.Event()
+
+    def write(node: int) -> None:
+        with cluster.connect(node, scoped_only=True) as client, client.open("hot") as region:
+            while not stop.is_set():
+                with region.write(0, 4096) as view:
+                    view[0] ^= 1
+
+    with cluster.connect(0, scoped_only=True) as client:
+        client.create("hot", size="16KiB", page_size="4KiB", hold=0)
+        writers = [threading.Thread(target=write, args=(node,)) for node in (0, 1)]
+        for writer in writers:
+            writer.start()
+        try:
+            ran = command("check", "hot", "--timeout", within, "-o", "json")
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join()
+    assert ran.status == 0, ran.out
+    assert ran.json["busy"] <= 1
+
+
+def test_people_see_a_verdict(command: Command, cluster: LocalCluster) -> None:
+    ran = command("check", "--directory", cluster.directory_address)
+    assert ran.status == 0
+    assert ran.out.splitlines()[-1] == "ok"
+
+
+def test_a_region_that_is_not_there(command: Command, cluster: LocalCluster) -> None:
+    ran = command("check", "nothing")
+    assert ran.status == 1
+    assert "'nothing'" in ran.err
