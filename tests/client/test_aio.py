@@ -181,10 +181,17 @@ async def test_a_killed_daemon_ends_every_wait(nodes: Nodes, name: str) -> None:
 
 async def test_a_daemon_that_hangs_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dsm.client.aio_transport.LOCAL_REPLY_GRACE_SECONDS", SHORT)
-    server = await asyncio.start_unix_server(lambda reader, writer: None, tmp_path / "s")
+    writers: list[asyncio.StreamWriter] = []  # one that nobody keeps is closed
+
+    def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+
+    server = await asyncio.start_unix_server(silent, tmp_path / "s")
     with pytest.raises(NodeUnavailable, match="did not answer 'hello'"):
         await dsm.aio.connect(tmp_path / "s", timeout=SHORT)
     server.close()
+    for writer in writers:
+        writer.close()
 
 
 async def test_garbage_is_an_error(tmp_path: Path) -> None:
