@@ -2,11 +2,12 @@
 
 PYTHON ?= python3
 ARGS ?=
+SEEDS ?= 2000
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test stress litmus lint coverage-core protos hosts containers clean
+.PHONY: help demo bench test stress litmus lint coverage-core model sim mutants nightly protos hosts containers clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,6 +34,18 @@ lint: .venv/dev.stamp ## ruff and mypy --strict
 
 coverage-core: .venv/dev.stamp ## every branch of dsm/core, reached by tests/core alone
 	$(PYTEST) tests/core --cov=dsm.core --cov-branch --cov-fail-under=100 $(ARGS)
+
+model: .venv/dev.stamp ## every order of events in small clusters, through the shipped protocol
+	$(PYTEST) tests/model $(ARGS)
+
+sim: .venv/dev.stamp ## whole clusters in virtual time, one for each seed (SEEDS=100000 for more, ARGS="--seed N" for one)
+	$(BIN)/python -m tests.sim --seeds $(SEEDS) $(ARGS)
+
+mutants: .venv/dev.stamp ## faults planted into core and daemons; each has to be caught
+	$(BIN)/python -m tests.mutants $(ARGS)
+
+nightly: SEEDS = 100000
+nightly: model sim mutants ## what takes hours
 
 protos: .venv/dev.stamp ## generate the protobuf code anew
 	$(BIN)/python protos/generate.py

@@ -17,6 +17,8 @@ from dsm.limits import STRESS_CLIENTS_MAX, STRESS_GRACE_SECONDS, STRESS_SECONDS_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dsm.stress.plan import Run
+
 _SEED_BITS = 32
 _ALARM_SECONDS = 10.0  # beyond the time-out, for a worker that cannot act because it is stopped at a page
 
@@ -28,6 +30,7 @@ _ALARM_SECONDS = 10.0  # beyond the time-out, for a worker that cannot act becau
 @click.option("--seconds", type=SECONDS, default=STRESS_SECONDS_DEFAULT, help="How long the clients act.")
 @click.option("--seed", type=click.IntRange(0), help="Of what they do.", show_default="drawn anew")
 @click.option("--torn", is_flag=True, help="Write whole pages, and look for torn ones in place of checking histories.")
+@click.option("--transfers-min", type=click.IntRange(0), default=1, help="Fewer pages moved are a failure.")
 @click.option("--keep", type=click.Path(dir_okay=False, path_type=Path), help="Leave the history of a bad round there.")
 @click.option("--worker", type=click.IntRange(1), help="Be this one of --workers, on the node of --socket.")
 @click.option("--workers", type=click.IntRange(1, STRESS_CLIENTS_MAX), help="How many there are, on whatever hosts.")
@@ -43,6 +46,7 @@ def stress(
     seconds: float,
     seed: int | None,
     torn: bool,
+    transfers_min: int,
     keep: Path | None,
     worker: int | None,
     workers: int | None,
@@ -58,19 +62,29 @@ def stress(
 
     Workers on several hosts are started one by one, with --worker and --workers, and the same --seed and --seconds.
     """
+    from dsm.stress.plan import Run
+
     if (worker is None) != (workers is None):
         raise click.UsageError("--worker and --workers belong together")
-    timeout = 10 * seconds + STRESS_GRACE_SECONDS if timeout is None else timeout
-    if worker is None or workers is None:
-        seed = secrets.randbits(_SEED_BITS) if seed is None else seed
-        report = _run_all(nodes, sockets, clients, seconds, seed, torn, timeout, keep)
-    elif worker > workers or len(sockets) > 1:
+    if worker is not None and workers is not None and (worker > workers or len(sockets) > 1):
         raise click.UsageError(f"worker {worker} of {workers} workers, on {len(sockets)} nodes")
+    run = Run(
+        name=name if worker is not None else f"stress-{secrets.token_hex(4)}",
+        worker=worker or 1,
+        workers=workers or clients * (len(sockets) or nodes),
+        seed=seed if seed is not None else 0 if worker is not None else secrets.randbits(_SEED_BITS),
+        seconds=seconds,
+        torn=torn,
+        timeout=10 * seconds + STRESS_GRACE_SECONDS if timeout is None else timeout,
+        transfers_min=transfers_min,
+    )
+    if worker is None:
+        report = _run_all(run, sockets, nodes, keep)
     else:
-        report = _run_one(name, sockets, worker, workers, seed or 0, seconds, torn, timeout, keep)
-        if worker > 1:
-            show_json({"worker": worker})
-            return
+        report = _run_one(run, sockets[0] if sockets else None, keep)
+    if run.worker > 1:
+        show_json({"worker": run.worker})  # only worker 1 knows of the others
+        return
     if output == "json":
         show_json(report)
     else:
@@ -78,48 +92,27 @@ def stress(
     context.exit(0 if report["verdict"] == "ok" else 1)
 
 
-def _run_all(
-    nodes: int,
-    sockets: Sequence[str],
-    clients: int,
-    seconds: float,
-    seed: int,
-    torn: bool,
-    timeout: float,
-    keep: Path | None,
-) -> dict[str, Any]:
+def _run_all(run: Run, sockets: Sequence[str], nodes: int, keep: Path | None) -> dict[str, Any]:
     from dsm.cluster import LocalCluster
-    from dsm.stress.run import Order, run
+    from dsm.stress.run import run_all
 
     with ExitStack() as stack:
         if not sockets:
             cluster = stack.enter_context(LocalCluster(nodes))
             sockets = [cluster.socket(number) for number in range(nodes)]
-        # Clients of one node stand side by side in no order that matters; worker 1 is on the first node.
-        return run(Order(list(sockets) * clients, seconds, seed, torn, timeout, keep))
+        return run_all(run, list(sockets) * (run.workers // len(sockets)), keep)
 
 
-def _run_one(
-    name: str,
-    sockets: Sequence[str],
-    worker: int,
-    workers: int,
-    seed: int,
-    seconds: float,
-    torn: bool,
-    timeout: float,
-    keep: Path | None,
-) -> dict[str, Any]:
+def _run_one(run: Run, socket: str | None, keep: Path | None) -> dict[str, Any]:
     from dsm.client import connect
-    from dsm.stress.plan import Run
     from dsm.stress.worker import Worker
     from dsm.verify.encoding import to_bytes
 
     # Python's own handlers do not run while a thread is stopped at a page; the kernel's default, the end, does.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, timeout + _ALARM_SECONDS)
-    with connect(sockets[0] if sockets else None) as client:
-        report = Worker(client, Run(name, worker, workers, seed, seconds, torn, timeout)).run()
+    signal.setitimer(signal.ITIMER_REAL, run.timeout + _ALARM_SECONDS)
+    with connect(socket) as client:
+        report = Worker(client, run).run()
     if keep is not None and report.history is not None:
         keep.write_bytes(to_bytes(report.history))
     return report.as_map()

@@ -39,7 +39,10 @@ _WORD_BYTES = 8
 _WORDS_PER_PAGE = PAGE_BYTES // _WORD_BYTES - 1  # and one to own the page by
 _POLL_SECONDS = 2e-5
 _SPIN_SECONDS_MAX = 3e-5
-_DELAYS_SECONDS_MAX = (0.0, 0.0, 5e-5, 5e-4, 3e-3)
+_DELAYS_SECONDS_MAX = {
+    "plain": (0.0, 0.0, 5e-5, 5e-4, 3e-3),
+    "scoped": (0.0, 5e-4, 3e-3, 6e-3),  # as long as some scopes, which are calls to the daemon
+}
 _LATE = 0.75  # the chance to begin late
 _SLOW = 0.2  # and to wait before the next access
 
@@ -133,7 +136,7 @@ class Thread:
             if order.owned:
                 self._own(start)
             steps = self._merged(range(start, min(start + ROUNDS_AT_ONCE, order.rounds)))
-            longest = self._lot.choice(_DELAYS_SECONDS_MAX)
+            longest = self._lot.choice(_DELAYS_SECONDS_MAX["scoped" if order.scoped else "plain"])
             self._together.meet(order, order.first + start)
             self._wait(longest, _LATE)
             for instance, access in steps:

@@ -7,6 +7,13 @@ memory gets MemoryLimitExceeded; a plain load or store, which has no way to get 
 
 Victims are taken in the order in which their records came about, oldest first, a batch at a time, so that a node at its
 limit does not search all its pages at each fault.
+
+Caveats:
+* An owner that asks to write and is overtaken by another writer retains the page for that one, and has it on its way at
+  the same time: it counts twice, and may pass the limit by these pages until home's Release comes.
+* Nodes that are nearly full may wait for each other in a circle: for memory that is pinned by a scope, or retained for
+  somebody, who waits for memory too. Deadlines end that.
+* Without a hold time a page may be evicted before the process that waited for it has woken up.
 """
 
 from __future__ import annotations

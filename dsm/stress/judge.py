@@ -101,7 +101,8 @@ class Report:
 
     @property
     def enough(self) -> bool:
-        return self.operations >= self._run.operations_min and (self.transfers > 0 or len(self._nodes) < 2)
+        transfers = self.transfers >= self._run.transfers_min or len(self._nodes) < 2
+        return transfers and self.operations >= self._run.operations_min
 
     @property
     def verdict(self) -> str:
@@ -109,7 +110,7 @@ class Report:
             return "violation"
         if self.unfinished:
             return "timeout"
-        return "ok" if self.enough else "too few operations"
+        return "ok" if self.enough else "too few operations or transfers"
 
     def as_map(self) -> dict[str, Any]:
         """For JSON. The later parts of a long list of violations are left out, their number is not."""
@@ -128,6 +129,7 @@ class Report:
             "torn": self._run.torn,
             "access": dict(sorted(self._nodes.items())),
             "operations_min": self._run.operations_min,
+            "transfers_min": self._run.transfers_min,
             "found": (self.violations + self.unfinished)[: torn.FAULTS_MAX],
             "rounds": self._rounds,
         }

@@ -31,6 +31,8 @@ class Run:
     seconds: float
     torn: bool
     timeout: float
+    transfers_min: int = 1
+    """Of pages, if there are several nodes; fewer, and the run has not shown anything."""
 
     @property
     def rounds(self) -> list[Round]:

@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dsm.stress.plan import Run
 from dsm.workers import GRACE_SECONDS, Workers
 
 
-@dataclass(frozen=True)
-class Order:
-    """A run, as one asks for it. Times in seconds; `timeout` is for everything."""
+def run_all(run: Run, sockets: Sequence[str], keep: Path | None = None) -> dict[str, Any]:
+    """Start a worker on the node of each socket, all of a run, and return worker 1's report.
 
-    sockets: Sequence[str]
-    """One for each worker: a node that has several of them is named several times."""
-    seconds: float
-    seed: int
-    torn: bool
-    timeout: float
-    keep: Path | None = None
-    """Where worker 1 leaves the history of a round that was not well."""
-
-    def commands(self) -> list[list[str]]:
-        """The commands of the workers, in their order."""
-        name = f"stress-{secrets.token_hex(4)}"
-        return [self._command(name, worker, socket) for worker, socket in enumerate(self.sockets, start=1)]
-
-    def _command(self, name: str, worker: int, socket: str) -> list[str]:
-        options = {
-            "name": name,
-            "worker": worker,
-            "workers": len(self.sockets),
-            "socket": socket,
-            "seconds": self.seconds,
-            "seed": self.seed,
-            "timeout": self.timeout,
-        }
-        if self.keep is not None:
-            options["keep"] = self.keep
-        words = [word for option, value in options.items() for word in (f"--{option}", str(value))]
-        return ["stress", *words, *(["--torn"] if self.torn else []), "-o", "json"]
-
-
-def run(order: Order) -> dict[str, Any]:
-    """Return worker 1's report.
+    A node that is to have several workers is named several times. With `keep`, worker 1 leaves the history of a round
+    that was not well there.
 
     Raises:
         Unavailable: a worker has failed, or was still running when the time was over.
     """
-    with Workers(order.commands()) as workers:
-        workers.wait(time.monotonic() + order.timeout + GRACE_SECONDS)
+    commands = [command(run, worker, socket, keep) for worker, socket in enumerate(sockets, start=1)]
+    with Workers(commands) as workers:
+        workers.wait(time.monotonic() + run.timeout + GRACE_SECONDS)
         return workers.outcomes()[0]
+
+
+def command(run: Run, worker: int, socket: str, keep: Path | None) -> list[str]:
+    """Return the arguments of `dsm` with which this worker of the run is started."""
+    options = {
+        "name": run.name,
+        "worker": worker,
+        "workers": run.workers,
+        "socket": socket,
+        "seconds": run.seconds,
+        "seed": run.seed,
+        "transfers-min": run.transfers_min,
+        "timeout": run.timeout,
+    }
+    if keep is not None:
+        options["keep"] = keep
+    words = [word for option, value in options.items() for word in (f"--{option}", str(value))]
+    return ["stress", *words, *(["--torn"] if run.torn else []), "-o", "json"]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FAULTS_MAX = 20  # that one worker tells of
 
+_RUN_PAGES_MAX = 16
+_RUN_BYTES_MAX = 256 << 10
 _VERSION_BITS = 40
 _VERSION_MASK = (1 << _VERSION_BITS) - 1
 _STAMP = np.dtype("<u8")
@@ -50,7 +52,7 @@ class Torn:
         end = time.monotonic() + self._plan.seconds
         deeds = (self._write, self._write, self._read, self._read_plainly)
         while time.monotonic() < end:
-            self._draw.choice(deeds)(self._draw.randrange(self._plan.pages))
+            self._draw.choice(deeds)(*self._run())
             self._operations += 1
 
     def result(self) -> dict[str, Any]:
@@ -62,29 +64,38 @@ class Torn:
             "stats": self._region.stats(),
         }
 
-    def _write(self, page: int) -> None:
-        size = self._plan.page_size
-        with self._region.write(page * size, size) as view:
-            words = np.frombuffer(view, _STAMP)
-            version = self._whole(page, words)
-            words[:] = stamp(page, version + 1)
-            del words
-        self._seen[page] = version + 1
-        self._writes[page] += 1
+    def _run(self) -> tuple[int, int]:
+        """Some adjacent pages: they travel together, which costs hardly more than one."""
+        first = self._draw.randrange(self._plan.pages)
+        most = max(1, min(_RUN_PAGES_MAX, _RUN_BYTES_MAX // self._plan.page_size, self._plan.pages - first))
+        return first, self._draw.randint(1, most)
 
-    def _read(self, page: int) -> None:
+    def _write(self, first: int, count: int) -> None:
         size = self._plan.page_size
-        with self._region.read(page * size, size) as view:
-            words = np.frombuffer(view, _STAMP)
-            self._whole(page, words)
-            del words
+        with self._region.write(first * size, count * size) as view:
+            pages = np.frombuffer(view, _STAMP).reshape(count, -1)
+            for page, words in enumerate(pages, start=first):
+                version = self._whole(page, words)
+                words[:] = stamp(page, version + 1)
+                self._seen[page] = version + 1
+                self._writes[page] += 1
+            del pages, words
 
-    def _read_plainly(self, page: int) -> None:
+    def _read(self, first: int, count: int) -> None:
+        size = self._plan.page_size
+        with self._region.read(first * size, count * size) as view:
+            pages = np.frombuffer(view, _STAMP).reshape(count, -1)
+            for page, words in enumerate(pages, start=first):
+                self._whole(page, words)
+            del pages, words
+
+    def _read_plainly(self, first: int, count: int) -> None:
         if not self._transparent:
-            return self._read(page)
-        count = self._plan.page_size // _STAMP.itemsize
-        copy = np.array(self._region.ndarray(count, _STAMP, page * self._plan.page_size))
-        self._seen[page] = self._check(page, copy)
+            return self._read(first, count)
+        words = self._plan.page_size // _STAMP.itemsize
+        for page in range(first, first + count):
+            copy = np.array(self._region.ndarray(words, _STAMP, page * self._plan.page_size))
+            self._seen[page] = self._check(page, copy)
         return None
 
     def _whole(self, page: int, words: NDArray[np.uint64]) -> int:

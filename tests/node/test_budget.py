@@ -105,6 +105,21 @@ async def test_memory_that_is_on_its_way_is_waited_for_and_not_taken_for_full() 
     assert any(isinstance(message, GetS) and index == 2 for index, message in host.take())
 
 
+async def test_who_waits_gets_the_memory_of_a_page_that_was_retained_for_another_node_when_that_has_come() -> None:
+    made = cluster(4, 1)
+    (await take(made, SECOND, 0, write=True)).close()
+    writer = Scope(made.regions[FIRST], attachment(FakeSource()), 0, 1, True)
+    writer.start(30)
+    while not made.bytes:
+        made.deliver(*made.choices()[0])
+    scope = Scope(made.regions[SECOND], attachment(FakeSource()), 1, 1, False)
+    scope.start(30)
+    await asyncio.sleep(0)
+    assert made.regions[SECOND].page(0).retained is not None and not scope.ready.done()
+    await made.settle()
+    assert scope.ready.done() and made.regions[SECOND].page(1).state is State.S
+
+
 async def test_a_fault_that_no_memory_is_left_for_is_poisoned() -> None:
     made = cluster(4, 1)
     (await take(made, SECOND, 0, write=True)).close()

@@ -162,8 +162,8 @@ async def test_a_directory_that_does_not_say_welcome_is_asked_again(scene: Scene
     async def script(number: int, context: rpc.SessionContext) -> None:
         if number == 1:
             await context.write(encode_notice(Epoch(1), RegionGone(ONE)))
-            return
-        await welcome(number, context)
+        else:
+            await welcome(number, context)
         await for_ever()
 
     scene.directory.script = script

@@ -160,7 +160,7 @@ class Process:
     async def load(self, mapped: Mapped, index: int, word: int, held: Held | None = None) -> None:
         place = Place(mapped.region, index, word)
         await self._touch(mapped, place, False, held)
-        if mapped.mapping is not None or not self._is_broken(held):
+        if mapped.mapping is not None or not self._is_void(held):
             region = self.node.regions[mapped.region]
             self.world.check_words(self.node, region, index)
             self.world.history.loads += 1
@@ -175,23 +175,24 @@ class Process:
         if mapped.mapping is None:
             mapped.segment.view(offset_of(word, index, mapped.page_size), WORD.size).release()
         self.note(f"stores {value} to word {word} of page {mapped.region}/{index}")
-        if mapped.mapping is not None or not self._is_broken(held):
+        if mapped.mapping is not None or not self._is_void(held):
             self.world.history.stored(place, value, self.world.is_member(self.node))
 
     async def _touch(self, mapped: Mapped, place: Place, write: bool, held: Held | None) -> None:
         """Return when the access may be made, at once."""
         if mapped.mapping is None:
-            if not self._is_broken(held):
+            if not self._is_void(held):
                 self.world.check_place(self.node, place, write)
             return
         offset = offset_of(place.word, place.page, mapped.page_size)
         waits = await mapped.mapping.touch(offset // OS_PAGE, write)
-        if waits and held is not None and not self._is_broken(held):
+        if waits and held is not None and not held.broken:
             self.world.violated(f"{self.name} faults on page {place.region}/{place.page} within a scope on it")
         self.world.check_place(self.node, place, write)
 
-    def _is_broken(self, held: Held | None) -> bool:
-        return held is not None and held.broken
+    def _is_void(self, held: Held | None) -> bool:
+        """Whether the node has given the scope up: nobody may see what is stored into it any more."""
+        return isinstance(held, LiveScope) and held.void
 
     # --- scopes ---------------------------------------------------------------------------------------------------
 
@@ -234,9 +235,13 @@ class LiveScope(Held):
         super().__init__(process.name, region, pages, write)
 
     @property
-    def broken(self) -> bool:
+    def void(self) -> bool:
         scope = self._owner.scope_of(self._number)
-        return scope is None or scope.broken or self._owner.dead or not self._owner.world.is_member(self._owner.node)
+        return scope is None or scope.broken or self._owner.dead
+
+    @property
+    def broken(self) -> bool:
+        return self.void or not self._owner.world.is_member(self._owner.node)
 
 
 async def _carried_through(answer: Any, replied: asyncio.Future[Reply]) -> None:

@@ -35,8 +35,8 @@ def test_a_run_that_did_enough_and_found_nothing_is_good() -> None:
     [
         (Judgement(operations=10_000, violations=["lost update"]), 7, "violation"),
         (Judgement(operations=10_000, unfinished=["60 s were not enough"]), 7, "timeout"),
-        (Judgement(operations=10), 7, "too few operations"),
-        (Judgement(operations=10_000), 0, "too few operations"),
+        (Judgement(operations=10), 7, "too few operations or transfers"),
+        (Judgement(operations=10_000), 0, "too few operations or transfers"),
     ],
 )
 def test_what_makes_a_run_bad(judgement: Judgement, transfers: int, verdict: str) -> None:

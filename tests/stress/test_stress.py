@@ -14,7 +14,8 @@ import pytest
 
 from dsm.cluster import LocalCluster
 from dsm.errors import Unavailable
-from dsm.stress.run import Order, run
+from dsm.stress.plan import Run
+from dsm.stress.run import run_all
 
 TIMEOUT = 60.0
 KEYS = {"operations", "violations", "transfers", "checker_seconds", "nodes", "seed", "verdict", "invalidations"}
@@ -71,6 +72,13 @@ def test_no_page_is_torn_or_lost(sockets: list[str], seed: str) -> None:
     assert report["transfers"] > 0
 
 
+def test_too_few_transfers_fail_the_run(sockets: list[str]) -> None:
+    options = ("--seconds", "300ms", "--clients", "1", "--transfers-min", "1000000", "-o", "json")
+    done = stress(*options, sockets=sockets[:2])
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["verdict"] == "too few operations or transfers"
+
+
 def test_workers_started_one_by_one_meet_by_name(sockets: list[str]) -> None:
     options = ["--workers", "2", "--name", "met", "--seed", "1", "--seconds", "0.5", "-o", "json"]
     workers = [
@@ -101,9 +109,9 @@ def test_a_node_that_is_not_there_fails_the_run(
     tmp_path: Path, sockets: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dsm.workers.GRACE_SECONDS", 0.2)
-    order = Order([sockets[0], str(tmp_path / "none.sock")], seconds=0.5, seed=1, torn=False, timeout=TIMEOUT)
+    wanted = Run("no-node", worker=1, workers=2, seed=1, seconds=0.5, torn=False, timeout=TIMEOUT)
     with pytest.raises(Unavailable, match=r"worker 2 failed with status 1(?s:.*)none\.sock"):
-        run(order)
+        run_all(wanted, [sockets[0], str(tmp_path / "none.sock")])
 
 
 @pytest.mark.parametrize(
