@@ -18,7 +18,7 @@ from typing import Any
 from dsm.errors import Unavailable
 from dsm.limits import START_SECONDS, STOP_SECONDS
 
-_SETTINGS = ("DSM_CONFIG", "DSM_DIRECTORY", "DSM_NODE")  # and what begins so
+_SETTINGS = ("DSM_CONFIG", "DSM_DIRECTORY", "DSM_NODE", "DSM_TRACE")  # and what begins so
 _LAST_WORDS_LINES = 12
 _READY_BYTES = 1 << 16
 

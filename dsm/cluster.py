@@ -53,13 +53,22 @@ class LocalCluster:
         nodes: how many to start with; `add_node` adds more.
         memory_limit: of each node, in bytes or as text like "2GiB"; by default they share what one node would take.
         listen: HOST:PORT of the directory; by default it can be reached from this machine only, at a free port.
+        trace: a directory in which every daemon records its steps, for `dsm check --trace`.
     """
 
-    def __init__(self, nodes: int = 3, *, memory_limit: int | str | None = None, listen: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self,
+        nodes: int = 3,
+        *,
+        memory_limit: int | str | None = None,
+        listen: str = "127.0.0.1:0",
+        trace: str | os.PathLike[str] | None = None,
+    ) -> None:
         self._lifeline: tuple[int, int] | None = None  # reading end, writing end
         self._count = _node_count(nodes)
         self._memory_limit = _share(self._count) if memory_limit is None else _limit(memory_limit)
         self._listen = listen
+        self._trace = None if trace is None else os.path.abspath(trace)
         self._run_directory: Path | None = None
         self._directory: Child | None = None
         self._nodes: list[Child] = []
@@ -215,7 +224,8 @@ class LocalCluster:
         return Child(name, command, self.run_directory / f"{name}.log", NodeUnavailable)
 
     def _ties(self) -> list[str]:
-        return ["--lifeline-fd", str(self._owned_lifeline()), "--run-directory", str(self.run_directory)]
+        trace = [] if self._trace is None else ["--trace", self._trace]
+        return [*trace, "--lifeline-fd", str(self._owned_lifeline()), "--run-directory", str(self.run_directory)]
 
     def _launch(self, children: list[Child]) -> None:
         lifeline = self._owned_lifeline()

@@ -91,6 +91,11 @@ FAULT_RETRIES_MAX = 100  # of an ioctl that the client's own mmap calls hold up 
 EVICTION_BATCH_PAGES = 64  # evicted at a time, so that a node at its limit does not search at each fault
 STORY_EVENTS = 1024  # recent events of a region that an error report draws on
 
+# --- Traces ------------------------------------------------------------------------------------------------------
+TRACE_BUFFER_BYTES = 1 * MIB  # of records within one turn of the event loop, before they are written to the file
+TRACE_RECORD_BYTES_MAX = 16 * MIB  # one step; the longest names every node of a cluster once
+TRACE_STORY_STEPS = 6  # of a page, told with what is wrong there
+
 # --- Checking of histories ---------------------------------------------------------------------------------------
 VERIFY_SECONDS_DEFAULT = 60.0  # a checker that has not answered by then has failed
 VERIFY_CLOCK_CELLS_MAX = 1 << 26  # operations times processes of a history whose write order is unknown: 512 MiB

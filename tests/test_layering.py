@@ -1,7 +1,8 @@
 """Who may import whom, and how large a room may be: the architecture, as far as a machine can check it.
 
 errors, limits <- core <- wire <- directory, node <- cli
-memory <- node, client;  verify needs nobody;  directory and node never meet;  client needs neither them nor gRPC
+memory <- node, client;  core <- trace <- directory, node, verify
+directory and node never meet;  client needs neither them nor gRPC
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ MAY_IMPORT = {
     "limits": set(),
     "units": set(),
     "core": {"core"},
-    "verify": {"verify"},
+    "trace": {"trace", "core"},
+    "verify": {"verify", "trace.records", "core"},
     "memory": {"memory"},
     "wire": {"wire", "core"},
-    "directory": {"directory", "wire", "core"},
-    "node": {"node", "wire", "core", "memory"},
+    "directory": {"directory", "wire", "trace", "core"},
+    "node": {"node", "wire", "trace", "core", "memory"},
     "client": {"client", "wire.local", "memory", "dsm"},
 }
 """The layers; whatever is not named here (cli, cluster, the package itself) is on top and may import them all."""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
-from dsm.cli.options import ADDRESS, SIZE, socket_option
+from dsm.cli.options import ADDRESS, SIZE, socket_option, trace_option
 from dsm.limits import MEMORY_BYTES_DEFAULT_SHARE
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,20 +23,23 @@ _LEVELS = ["debug", "info", "warning", "error"]
 
 
 def daemon_options(function: F) -> F:
-    """What both daemons have: how much to log, and the hidden ties of a LocalCluster."""
+    """What both daemons have: how much to log, whether to record, and the hidden ties of a LocalCluster."""
     lifeline = click.option("--lifeline-fd", type=int, hidden=True, help="Stop when the other end of this pipe closes.")
     directory = click.option("--run-directory", type=Path, hidden=True, help="Sweep this once the lifeline is broken.")
     level = click.option(
         "--log-level", type=click.Choice(_LEVELS), default="info", envvar="DSM_LOG_LEVEL", help="What to log."
     )
-    return lifeline(directory(level(function)))
+    trace = trace_option("For debugging, record every step there; `dsm check --trace` judges.", envvar="DSM_TRACE")
+    return lifeline(directory(level(trace(function))))
 
 
 @click.command()
 @click.option("--listen", type=ADDRESS, default="127.0.0.1:4711", help="Where nodes reach it; port 0 picks a free one.")
 @click.option("--store", metavar="PATH", default=":memory:", help="SQLite file for regions and epochs.")
 @daemon_options
-def directory(listen: str, store: str, log_level: str, lifeline_fd: int | None, run_directory: Path | None) -> None:
+def directory(
+    listen: str, store: str, log_level: str, trace: str | None, lifeline_fd: int | None, run_directory: Path | None
+) -> None:
     """Run the directory service.
 
     It knows every region and who has which page, and never sees the bytes of one. With --store :memory: all regions
@@ -48,7 +51,7 @@ def directory(listen: str, store: str, log_level: str, lifeline_fd: int | None, 
     from dsm.lifeline import Ready, run
 
     _prepare(log_level)
-    options = DirectoryOptions(listen=listen, store=store, version=__version__)
+    options = DirectoryOptions(listen=listen, store=store, version=__version__, trace=trace)
 
     async def daemon(ready: Ready) -> None:
         await serve(options, lambda address: ready({"ready": "directory", "address": address}))
@@ -91,6 +94,7 @@ def node(
     memory_limit: int | None,
     trust_uid: tuple[int, ...],
     log_level: str,
+    trace: str | None,
     lifeline_fd: int | None,
     run_directory: Path | None,
 ) -> None:
@@ -113,6 +117,7 @@ def node(
         page_port=page_port,
         advertise=advertise,
         trusted_uids=frozenset(trust_uid),
+        trace=trace,
     )
 
     async def daemon(ready: Ready) -> None:

@@ -2,6 +2,7 @@
 
 @socket_option      --socket        which node daemon to talk to
 @output_option      -o, --output    a table for people or JSON for programs
+@trace_option       --trace         a directory for traces of what daemons do
 @region_argument    NAME            a region, completed by the shell
 SIZE  SECONDS  ADDRESS              64KiB, 500ms, 127.0.0.1:4600
 """
@@ -94,6 +95,11 @@ def output_option(function: F) -> F:
         default="table",
         help="A table for people, or JSON for programs.",
     )(function)
+
+
+def trace_option(what: str, *, envvar: str | None = None) -> Callable[[F], F]:
+    """Give a command the option --trace."""
+    return click.option("--trace", metavar="DIR", envvar=envvar, show_envvar=envvar is not None, help=what)
 
 
 def region_argument(name: str = "name", *, nargs: int = 1, required: bool = True) -> Callable[[F], F]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsm.cli.options import SECONDS, output_option
+from dsm.cli.options import SECONDS, output_option, trace_option
 from dsm.cli.output import coloured, printable, show_json, show_pairs
 from dsm.limits import STRESS_CLIENTS_MAX, STRESS_GRACE_SECONDS, STRESS_SECONDS_DEFAULT
 
@@ -36,6 +36,7 @@ _ALARM_SECONDS = 10.0  # beyond the time-out, for a worker that cannot act becau
 @click.option("--workers", type=click.IntRange(1, STRESS_CLIENTS_MAX), help="How many there are, on whatever hosts.")
 @click.option("--name", default="stress", help="Of the regions in which the workers meet.")
 @click.option("--timeout", type=SECONDS, help="For all of it.", show_default="10 times --seconds and a minute")
+@trace_option("Let the daemons of the cluster record their steps there, for `dsm check --trace`.")
 @output_option
 @click.pass_context
 def stress(
@@ -52,6 +53,7 @@ def stress(
     workers: int | None,
     name: str,
     timeout: float | None,
+    trace: str | None,
     output: str,
 ) -> None:
     """Let clients on all nodes work against each other, and check what they saw.
@@ -68,6 +70,8 @@ def stress(
         raise click.UsageError("--worker and --workers belong together")
     if worker is not None and workers is not None and (worker > workers or len(sockets) > 1):
         raise click.UsageError(f"worker {worker} of {workers} workers, on {len(sockets)} nodes")
+    if trace is not None and (sockets or worker is not None):
+        raise click.UsageError("--trace is for the cluster that is started; give it to daemons that run already")
     run = Run(
         name=name if worker is not None else f"stress-{secrets.token_hex(4)}",
         worker=worker or 1,
@@ -79,7 +83,7 @@ def stress(
         transfers_min=transfers_min,
     )
     if worker is None:
-        report = _run_all(run, sockets, nodes, keep)
+        report = _run_all(run, sockets, nodes, keep, trace)
     else:
         report = _run_one(run, sockets[0] if sockets else None, keep)
     if run.worker > 1:
@@ -92,13 +96,13 @@ def stress(
     context.exit(0 if report["verdict"] == "ok" else 1)
 
 
-def _run_all(run: Run, sockets: Sequence[str], nodes: int, keep: Path | None) -> dict[str, Any]:
+def _run_all(run: Run, sockets: Sequence[str], nodes: int, keep: Path | None, trace: str | None) -> dict[str, Any]:
     from dsm.cluster import LocalCluster
     from dsm.stress.run import run_all
 
     with ExitStack() as stack:
         if not sockets:
-            cluster = stack.enter_context(LocalCluster(nodes))
+            cluster = stack.enter_context(LocalCluster(nodes, trace=trace))
             sockets = [cluster.socket(number) for number in range(nodes)]
         return run_all(run, list(sockets) * (run.workers // len(sockets)), keep)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsm.cli.options import ADDRESS, SIZE, output_option
+from dsm.cli.options import ADDRESS, SIZE, output_option, trace_option
 from dsm.cli.output import coloured, show_json
 from dsm.errors import DirectoryUnavailable
 from dsm.limits import LOCAL_NODES_MAX
@@ -23,8 +23,9 @@ _LOOK_SECONDS = 0.5
 @click.option("--nodes", type=click.IntRange(1, LOCAL_NODES_MAX), default=3, help="How many node daemons.")
 @click.option("--memory-limit", type=SIZE, help="Of each node.", show_default="half of the memory, divided among them")
 @click.option("--listen", type=ADDRESS, default="127.0.0.1:0", help="Of the directory; port 0 picks a free one.")
+@trace_option("Let every daemon record its steps there, for `dsm check --trace`.")
 @output_option
-def up(nodes: int, memory_limit: int | None, listen: str, output: str) -> None:
+def up(nodes: int, memory_limit: int | None, listen: str, trace: str | None, output: str) -> None:
     """Run a cluster on this machine until Ctrl-C.
 
     It needs neither root nor configuration, and leaves nothing behind.
@@ -35,7 +36,7 @@ def up(nodes: int, memory_limit: int | None, listen: str, output: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        with LocalCluster(nodes, memory_limit=memory_limit, listen=listen) as cluster:
+        with LocalCluster(nodes, memory_limit=memory_limit, listen=listen, trace=trace) as cluster:
             _tell(cluster, output)
             _watch(cluster)
     except KeyboardInterrupt:

@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dsm.core.effects import SendTo
 from dsm.core.events import SessionEnded
 from dsm.core.home import HomePage, Outcome, step
 from dsm.core.messages import FromHome, Grant, Inv, ToHome
@@ -28,6 +27,7 @@ from dsm.wire.directory import PageCounts, PageMapRun
 from dsm.wire.runs import Run
 
 Send = Callable[[NodeId, RegionId, int, int, FromHome], None]
+Said = tuple[NodeId, ToHome | SessionEnded]
 
 UNTOUCHED = HomePage()
 UNREPORTED = HomePage(lost=True)
@@ -88,15 +88,22 @@ class Pages:
 
     def _step(self, table: Table, stretch: range, record: HomePage, sender: NodeId, message: ToHome) -> None:
         try:
-            after, effects = step(record, sender, message)
+            outcome = step(record, sender, message)
         except ProtocolError as error:
             error.message = f"page {stretch.start:,} of region {table.region}, from node {sender}: {error.message}"
             raise
-        self._publish(table, stretch, record, after, effects)
+        self._publish(table, stretch, record, (sender, message), outcome)
 
     def _publish(
-        self, table: Table, stretch: range, before: HomePage, after: HomePage, effects: Iterable[SendTo]
+        self,
+        table: Table,
+        stretch: range,
+        before: HomePage,
+        said: Said,  # noqa: ARG002  # for those who record
+        outcome: Outcome,
     ) -> None:
+        """Store what came of what was `said`, and send what follows."""
+        after, effects = outcome
         for effect in effects:
             if not table.written and _lets_write(effect.message):
                 # Before the grant, so that no page can be written that a restarted directory takes for zeros.
@@ -123,9 +130,8 @@ class Pages:
             outcome = outcomes.get(record)
             if outcome is None:
                 outcome = outcomes[record] = step(record, node, SessionEnded())
-            after, effects = outcome
-            if after is not record:
-                self._publish(table, range(page, page + 1), record, after, effects)
+            if outcome[0] is not record:
+                self._publish(table, range(page, page + 1), record, (node, SessionEnded()), outcome)
 
     def counts(self, region: RegionId) -> PageCounts:
         table = self._tables[region]

@@ -14,6 +14,8 @@ from dsm.directory.state import Directory
 from dsm.directory.store import Store
 from dsm.errors import DirectoryUnavailable, InvalidArgument
 from dsm.limits import RECOVERY_SECONDS, STOP_SECONDS
+from dsm.trace.files import recording
+from dsm.trace.records import DIRECTORY
 from dsm.wire import rpc
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ class DirectoryOptions:
     """A file, or ":memory:"."""
     version: str = ""
     """Of this program, for those who ask."""
+    trace: str | None = None
+    """A directory in which to record every step of a page."""
 
 
 async def run_directory(options: DirectoryOptions, ready: Callable[[str], None]) -> None:
@@ -34,11 +38,12 @@ async def run_directory(options: DirectoryOptions, ready: Callable[[str], None])
 
     Raises:
         DirectoryUnavailable: the store cannot be used.
-        InvalidArgument: the address cannot be listened on.
+        InvalidArgument: the address cannot be listened on, or no trace can be written.
     """
     store = Store(options.store)
     try:
-        await _serve(options, Directory(store, options.version), ready)
+        with recording(options.trace, DIRECTORY, DIRECTORY, options.version) as recorder:
+            await _serve(options, Directory(store, options.version, recorder), ready)
     finally:
         store.close()
 

@@ -19,11 +19,14 @@ from dsm.core.membership import Change, Joined, Member, Membership
 from dsm.core.messages import FromHome, GetM, GetS, Put, ToHome
 from dsm.core.types import REQUESTS_PER_EPOCH, NodeId, RegionId
 from dsm.directory.pages import Pages
+from dsm.directory.recorded import RecordedPages
 from dsm.directory.regions import Region, Regions
 from dsm.directory.sessions import Session
 from dsm.directory.store import Store
 from dsm.errors import DirectoryUnavailable, InvalidArgument, LimitExceeded, ProtocolError, SessionLost
 from dsm.limits import SESSIONS_MAX
+from dsm.trace.files import Recorder
+from dsm.trace.records import Note, SessionBegan, SessionOver, ignore
 from dsm.wire.directory import Caller, ClusterStatus, Description, PageMapRun, RegionInfo, RegionRequest
 from dsm.wire.runs import Run
 from dsm.wire.session import PROTOCOL_VERSION, Hello, MemberJoined, MemberLeft, RegionGone, Welcome
@@ -34,14 +37,19 @@ log = logging.getLogger(__name__)
 class Directory:
     """One life of the directory over its store."""
 
-    def __init__(self, store: Store, version: str) -> None:
+    def __init__(self, store: Store, version: str, recorder: Recorder | None = None) -> None:
         self._store = store
         self._version = version
         self._started = time.monotonic()
         self._cluster = store.cluster()
         self._members = Membership()
         self._sessions: dict[NodeId, Session] = {}
-        self._pages = Pages(self._say, store.mark_written)
+        self._note: Note = ignore if recorder is None else recorder.note
+        self._pages = (
+            Pages(self._say, store.mark_written)
+            if recorder is None
+            else RecordedPages(self._say, store.mark_written, recorder.note)
+        )
         stored = store.regions()
         self._newest_region = store.newest_region()
         self._regions = Regions(store, stored, self._gone)
@@ -69,6 +77,7 @@ class Directory:
         self._members, changes = membership.join(self._members, member)
         self._announce(changes)
         session = self._sessions[node] = Session(member)
+        self._note(SessionBegan(self._cluster, node, epoch))
         session.tell(Welcome(node, epoch, self._cluster, tuple(self._members)))
         for region in self._regions.joined(node, hello.held):
             session.tell(RegionGone(region))
@@ -98,6 +107,7 @@ class Directory:
         self._members, changes = membership.ended(self._members, member.node, member.epoch)
         self._announce(changes)
         self._pages.session_ended(member.node)
+        self._note(SessionOver(member.node, member.epoch))
         if not handing_over:
             self._regions.ended(member.node)
         log.info("node %d %r left, epoch %d is over", member.node, member.name, member.epoch)

@@ -9,11 +9,14 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dsm import __version__
 from dsm.errors import InvalidArgument
 from dsm.node.fallback import NodeService
 from dsm.node.local import LocalServer
 from dsm.node.node import Node
 from dsm.node.requests import Client
+from dsm.trace.files import Recorder, recording
+from dsm.trace.records import NODE
 from dsm.wire import rpc
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,8 @@ class NodeOptions:
     """The host that other nodes are told, if it is not the one listened on."""
     trusted_uids: frozenset[int] = frozenset()
     """Users that may connect to the local socket besides the daemon's own and root."""
+    trace: str | None = None
+    """A directory in which to record every step of a page."""
 
 
 async def run_node(options: NodeOptions, ready: Callable[[dict[str, object]], None]) -> None:
@@ -44,14 +49,19 @@ async def run_node(options: NodeOptions, ready: Callable[[dict[str, object]], No
 
     Raises:
         NodeUnavailable: the socket's path cannot be used.
-        InvalidArgument: an address cannot be listened on.
+        InvalidArgument: an address cannot be listened on, or no trace can be written.
     """
     _allow_many_descriptors()
+    with recording(options.trace, NODE, options.name, __version__) as recorder:
+        await _serve(options, ready, recorder)
+
+
+async def _serve(options: NodeOptions, ready: Callable[[dict[str, object]], None], recorder: Recorder | None) -> None:
     host, port = split_address(options.listen)
     advertised = options.advertise or (socket.gethostname() if host in WILDCARDS else host)
     server = rpc.server()
     async with asyncio.TaskGroup() as tasks:
-        node = Node(options.name, options.directory, options.memory_limit, tasks)
+        node = Node(options.name, options.directory, options.memory_limit, tasks, recorder)
         local = LocalServer(options.socket, options.trusted_uids, lambda peer: Client(node, peer), node.spawn)
         running: list[asyncio.Task[None]] = []
         try:

@@ -27,10 +27,13 @@ from dsm.limits import HOLDER_SECONDS, REGIONS_PER_NODE_MAX, TICK_SECONDS
 from dsm.node.attachment import Attachment
 from dsm.node.budget import Budget
 from dsm.node.fallback import FallbackPeer
-from dsm.node.region import Region
+from dsm.node.recorded import recorded_step
+from dsm.node.region import UNTOUCHED, Region, cache_step
 from dsm.node.scopes import Stuck
 from dsm.node.session import DirectorySession
 from dsm.node.stream import Frame, PageStreams
+from dsm.trace.files import Recorder
+from dsm.trace.records import Note, RegionBegan, RegionEnded, SessionBegan, SessionOver, ignore
 from dsm.wire import rpc
 from dsm.wire.calls import DirectoryCalls, NodeCalls
 from dsm.wire.directory import Caller, RegionInfo, RegionRequest
@@ -45,7 +48,14 @@ T = TypeVar("T")
 class Node:
     """One node daemon."""
 
-    def __init__(self, name: str, directory_address: str, memory_limit: int, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory_address: str,
+        memory_limit: int,
+        tasks: asyncio.TaskGroup,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.name = name
         self.directory_address = directory_address
         self.node_id = NodeId(0)
@@ -61,6 +71,7 @@ class Node:
         self.directory = DirectoryCalls(self._channel)
         self.session = DirectorySession(self, self._channel, directory_address)
         self._tasks = tasks
+        self._note: Note = ignore if recorder is None else recorder.note
         self._users: Counter[RegionId] = Counter()
         self._hello: Hello | None = None
         """The last one that was said."""
@@ -117,6 +128,7 @@ class Node:
         self._request = first_request(welcome.epoch)
         self.members = {member.node: member for member in welcome.members}
         self.joined = True
+        self._note(SessionBegan(welcome.cluster, welcome.node, welcome.epoch))
         for region_id in self.regions.keys() - self._users.keys():
             self._region_gone(region_id)  # the directory knows no more that pages of it were here
         for region_id in () if self._hello is None else self._hello.held:
@@ -135,6 +147,7 @@ class Node:
         self.streams.forget_all()  # first, or the holes of dropped pages would be sent
         for region in self.regions.values():
             region.session_ended()
+        self._note(SessionOver(self.node_id, self.epoch))
 
     def noticed(self, notice: Notice) -> None:
         match notice:
@@ -163,6 +176,7 @@ class Node:
         region = self.regions.pop(region_id, None)
         self._users.pop(region_id, None)
         if region is not None:
+            self._note(RegionEnded(region_id))
             region.close(RegionNotFound(f"region {region.info.name!r} is gone"))
 
     # --- for clients ----------------------------------------------------------------------------------------------
@@ -219,7 +233,9 @@ class Node:
     def _enter(self, info: RegionInfo) -> Region:
         region = self.regions.get(info.id)
         if region is None:
-            region = self.regions[info.id] = Region(self, info)
+            step = cache_step if self._note is ignore else recorded_step(info.id, self._note)
+            region = self.regions[info.id] = Region(self, info, step)
+            self._note(RegionBegan(info.id, UNTOUCHED))
         self._users[info.id] += 1
         return region
 

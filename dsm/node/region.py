@@ -34,7 +34,14 @@ from dsm.node.waiting import Waiter, WaitingFault, cost_of
 from dsm.wire.directory import RegionInfo
 
 UNTOUCHED = CachePage()
+Step = Callable[[int, CachePage, Event], cache.Outcome]
+"""`cache.step` for the page of some number."""
+
 WRITES = frozenset({FaultKind.WRITE_MISSING, FaultKind.WRITE_MINOR, FaultKind.WRITE_PROTECTED})
+
+
+def cache_step(_index: int, page: CachePage, event: Event) -> cache.Outcome:
+    return cache.step(page, event)
 
 
 class Host(Protocol):
@@ -51,7 +58,7 @@ class Host(Protocol):
 class Region:
     """One region on this node. `pages` holds the records of the pages that the node has to do with."""
 
-    def __init__(self, host: Host, info: RegionInfo) -> None:
+    def __init__(self, host: Host, info: RegionInfo, step: Step = cache_step) -> None:
         self.info = info
         self.page_count = -(-info.size // info.page_size)
         self.segment = Segment.create(info.name, self.page_count * info.page_size)
@@ -65,6 +72,7 @@ class Region:
         self.gone: DsmError | None = None
         """Why the region is no more, for processes that still have it attached."""
         self._host = host
+        self._core = step
         self._waiters: dict[int, list[Waiter]] = {}
         self._kept: dict[int, bytes] = {}
         self._hold_until: dict[int, float] = {}
@@ -95,7 +103,7 @@ class Region:
     def _step(self, index: int, before: CachePage, event: Event) -> CachePage:
         self._story.append((index, event))
         try:
-            after, effects = cache.step(before, event)
+            after, effects = self._core(index, before, event)
         except ProtocolError as error:
             story = "; ".join(repr(past) for page, past in self._story if page == index)
             raise ProtocolError(f"region {self.info.name!r}, page {index}: {error}; story: {story}") from error

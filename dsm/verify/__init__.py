@@ -11,11 +11,14 @@
 and needs none; it takes the order of a word's writes from their values or infers it, and knows the model of one
 x86 host besides. Both answer with a `Verdict`, which is a failure also if time ran out or too little was checked.
 
+`check_conformance` judges something else, what daemons have recorded of themselves: see `conformance`.
+
 Read `history`, then `linearizable` and `sequential`, which name the modules behind them.
 """
 
 from __future__ import annotations
 
+from dsm.verify.conformance import Conformance, check_conformance
 from dsm.verify.history import FOREVER, History, Kind, Operation, Recorder, Word
 from dsm.verify.linearizable import check_linearizable
 from dsm.verify.order import Model
@@ -24,6 +27,7 @@ from dsm.verify.verdict import Outcome, Verdict
 
 __all__ = [
     "FOREVER",
+    "Conformance",
     "History",
     "Kind",
     "Model",
@@ -33,6 +37,7 @@ __all__ = [
     "Recorder",
     "Verdict",
     "Word",
+    "check_conformance",
     "check_linearizable",
     "check_sequential",
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from dsm.cluster import LocalCluster
+from dsm.trace.records import CacheStepped, packer, read
 from tests.cli.conftest import Command
 
 
@@ -68,3 +70,46 @@ def test_a_region_that_is_not_there(command: Command, cluster: LocalCluster) -> 
     ran = command("check", "nothing")
     assert ran.status == 1
     assert "'nothing'" in ran.err
+
+
+def test_people_see_what_was_recorded(command: Command, tmp_path: Path) -> None:
+    traces = tmp_path / "traces"
+    with LocalCluster(nodes=1, trace=traces) as cluster, cluster.connect(0, scoped_only=True) as client:
+        with client.create("grid", size="8KiB", page_size="4KiB") as region, region.write(0, 1) as view:
+            view[0] = 1
+        running = command("check", "--trace", traces)
+        assert running.status == 0 and "node-node-0-1.trace has no end" in running.out
+    ran = command("check", "--trace", traces)
+    assert ran.status == 0
+    lines = ran.out.splitlines()
+    assert lines[0].split() == ["processes", "2"] and lines[-1] == "ok" and "has no end" not in ran.out
+
+
+def test_traces_that_contradict_each_other_are_told_with_the_page_and_its_story(
+    command: Command, tmp_path: Path
+) -> None:
+    with (
+        LocalCluster(nodes=1, trace=tmp_path) as cluster,
+        cluster.connect(0, scoped_only=True) as client,
+        client.create("grid", size="8KiB", page_size="4KiB") as region,
+        region.write(0, 1) as view,
+    ):
+        view[0] = 1
+    drop_a_step(tmp_path / "node-node-0-1.trace")
+    ran = command("check", "--trace", tmp_path)
+    assert ran.status == 1
+    assert "directory-1.trace, page 1/0: GetM(" in ran.out and "never said by node-node-0-1.trace" in ran.out
+    assert "directory-1.trace: node 1: GetM(" in ran.out and ran.out.splitlines()[-1] == "drift"
+
+
+def drop_a_step(path: Path) -> None:
+    with path.open("rb") as file:
+        records = list(read(file))
+    records.remove(next(record for record in records if isinstance(record, CacheStepped)))
+    path.write_bytes(b"".join(map(packer(), records)))
+
+
+def test_traces_and_a_live_cluster_are_two_questions(command: Command, tmp_path: Path) -> None:
+    assert command("check", "grid", "--trace", tmp_path).status == 2
+    ran = command("check", "--trace", tmp_path)
+    assert (ran.status, ran.out.splitlines()[-1]) == (1, "nothing was recorded")

@@ -1,4 +1,4 @@
-"""What has to catch a mutant: the exploration, the simulator, or tests by their names."""
+"""What has to catch a mutant: the exploration, the simulator, recorded traces, or tests by their names."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Protocol
 
 import pytest
 
+from dsm.verify.conformance import check_conformance
 from tests.model.cluster import Setting
 from tests.model.explorer import Violation, explore
 from tests.model.world import Budget
 from tests.sim.simulation import run
+from tests.sim.traces import Traces
 
 SEEDS_MAX = 500
 
@@ -51,6 +53,21 @@ class Simulation:
 
 
 @dataclass(frozen=True)
+class Conformance:
+    """What the daemons of the first seeds of the simulator record, replayed against the core."""
+
+    seeds: int = SEEDS_MAX
+
+    def finds(self) -> str | None:
+        for seed in range(1, self.seeds + 1):
+            traces = Traces()
+            run(seed, traces=traces)
+            if drifts := check_conformance(traces.records()).drifts:
+                return f"seed {seed}: {str(drifts[0]).splitlines()[0]}"
+        return None
+
+
+@dataclass(frozen=True)
 class NamedTests:
     """Some tests, by the name of their file and an expression as of `pytest -k`."""
 
@@ -76,6 +93,7 @@ HEARD_TWICE = Exploration(Setting((2, 1), evictions=True, budget=Budget(duplicat
 SESSION_ENDS = Exploration(Setting((2, 1), evictions=True, budget=Budget(endings=1)))
 THREE_NODES = Exploration(Setting((1, 1, 1), budget=Budget(endings=1)))
 SEEDS = Simulation()
+TRACES = Conformance()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.checks import SEEDS, Mutant, NamedTests
+from tests.mutants.checks import SEEDS, TRACES, Mutant, NamedTests
 
 PAGES, STATE, REGIONS, SESSIONS = (
     "dsm.directory.pages",
@@ -12,6 +12,14 @@ PAGES, STATE, REGIONS, SESSIONS = (
 )
 
 MUTANTS = [
+    Mutant(
+        "home says everything twice",
+        STATE,
+        "            session.say(region, first, count, message)\n",
+        "            session.say(region, first, count, message)\n" * 2,
+        TRACES,
+        "heard twice: n",
+    ),
     Mutant(
         "home does not hear of the end of a session",
         STATE,

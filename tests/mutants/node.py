@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from tests.mutants.checks import SEEDS, Mutant, NamedTests
+from tests.mutants.checks import SEEDS, TRACES, Mutant, NamedTests
 
 REGION, SCOPES, BUDGET, NODE = "dsm.node.region", "dsm.node.scopes", "dsm.node.budget", "dsm.node.node"
 STREAM, LINK, SESSION, ATTACHMENT = "dsm.node.stream", "dsm.node.link", "dsm.node.session", "dsm.node.attachment"
 REQUESTS = "dsm.node.requests"
 
 MUTANTS = [
+    # --- what harms nobody at once, and is not what the core says -----------------------------------------------------
+    Mutant(
+        "a node says everything twice",
+        NODE,
+        "        self.session.send(region, index, message)\n",
+        "        self.session.send(region, index, message)\n" * 2,
+        TRACES,
+        "heard twice: directory",
+    ),
+    Mutant(
+        "a node hears a run from its end",
+        NODE,
+        "        for index in range(run.first, run.end):\n            region.received",
+        "        for index in reversed(range(run.first, run.end)):\n            region.received",
+        TRACES,
+        "dropped or overtaken: n",
+    ),
+    Mutant(
+        "a node takes the same bytes for two transfers",
+        REGION,
+        "            self.deliver(index, Received(arrival.data))\n",
+        "            self.deliver(index, Received(arrival.data))\n" * 2,
+        TRACES,
+        "invented bytes",
+    ),
     # --- regions ------------------------------------------------------------------------------------------------------
     Mutant(
         "a waiter that has to wait on is lost",

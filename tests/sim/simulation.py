@@ -17,6 +17,7 @@ from tests.sim.machine import Broken, Mapping, SigBus
 from tests.sim.options import PLENTY, Options, draw
 from tests.sim.process import FAR_TOO_LONG_SECONDS, Process
 from tests.sim.story import Story
+from tests.sim.traces import Traces
 from tests.sim.workload import PERMANENT, Workload
 from tests.sim.world import World, watched_region
 
@@ -42,13 +43,15 @@ class Outcome:
         return "\n".join([f"seed {self.seed}: {self.options}", self.story.last(), f"seed {self.seed}: {verdict}"])
 
 
-def run(seed: int, change: Callable[[Options], Options] = lambda options: options) -> Outcome:
-    """Run a seed. `change` may change the options that were drawn."""
+def run(
+    seed: int, change: Callable[[Options], Options] = lambda options: options, traces: Traces | None = None
+) -> Outcome:
+    """Run a seed. `change` may change the options that were drawn. The daemons record their steps in `traces`."""
     options, rng = draw(seed)
     options = change(options)
     logging.disable(logging.CRITICAL)
     virtual = VirtualLoop()
-    simulation = Simulation(seed, options, rng)
+    simulation = Simulation(seed, options, rng, traces)
     try:
         with asyncio.Runner(loop_factory=lambda: virtual) as runner:
             return runner.run(simulation.run())
@@ -57,10 +60,11 @@ def run(seed: int, change: Callable[[Options], Options] = lambda options: option
 
 
 class Simulation:
-    def __init__(self, seed: int, options: Options, rng: object) -> None:
+    def __init__(self, seed: int, options: Options, rng: object, traces: Traces | None) -> None:
         self._seed = seed
         self._options = options
         self._rng = rng
+        self._traces = traces
         self._world: World
 
     async def run(self) -> Outcome:
@@ -68,7 +72,7 @@ class Simulation:
         loop().set_exception_handler(self._unexpected)
         try:
             async with asyncio.TaskGroup() as daemons:
-                world = self._world = World(self._options, self._rng, daemons)  # type: ignore[arg-type]
+                world = self._world = World(self._options, self._rng, daemons, self._traces)  # type: ignore[arg-type]
                 with seams.placed(world.network, watched_region(world)):
                     world.build()
                     await self._until_broken(self._phases())

@@ -18,6 +18,8 @@ from dsm.directory.store import Store
 from dsm.errors import ProtocolError
 from dsm.node.node import Node
 from dsm.node.region import Region
+from dsm.trace.files import Recorder
+from dsm.trace.records import DIRECTORY, NODE
 from dsm.wire.runs import Run
 from tests.sim.clock import loop
 from tests.sim.history import WORD_BYTES, WORDS_PER_PAGE, History, Place
@@ -26,13 +28,16 @@ from tests.sim.network import Network
 from tests.sim.options import OS_PAGE, PLENTY, Options
 from tests.sim.store import MemoryStore
 from tests.sim.story import Story
+from tests.sim.traces import Traces
 
 EVENTS_MAX = 50_000
 WORD = struct.Struct("<q")
 
 
 class World:
-    def __init__(self, options: Options, rng: random.Random, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, options: Options, rng: random.Random, tasks: asyncio.TaskGroup, traces: Traces | None = None
+    ) -> None:
         self.options = options
         self.random = rng
         self.story = Story()
@@ -47,18 +52,23 @@ class World:
         self.broken: asyncio.Future[str] = loop().create_future()
         self._latest: dict[tuple[RegionId, int], int] = {}
         self._tasks = tasks
+        self._traces = traces
 
     def build(self) -> None:
-        self.directory = watched_directory(self)(cast(Store, MemoryStore()), "simulated")
+        recorder = self._recorder(DIRECTORY, DIRECTORY)
+        self.directory = watched_directory(self)(cast(Store, MemoryStore()), "simulated", recorder)
         self.network.serve(self.directory)
         for number in range(1, self.options.nodes + 1):
             name = f"n{number}"
-            node = Node(name, f"{name} to the directory", self.limit, self._tasks)
+            node = Node(name, f"{name} to the directory", self.limit, self._tasks, self._recorder(NODE, name))
             node.page_address, node.grpc_address = f"{name}:1", f"{name}:2"
             self.network.add(node)
             self.nodes.append(node)
             self._tasks.create_task(node.session.run())
             self._tasks.create_task(node.tick())
+
+    def _recorder(self, kind: str, name: str) -> Recorder | None:
+        return None if self._traces is None else self._traces.recorder(kind, name)
 
     @property
     def limit(self) -> int:
