@@ -7,7 +7,7 @@ BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test stress litmus lint coverage-core model sim mutants nightly protos hosts containers clean
+.PHONY: help demo bench test stress litmus lint coverage-core model explore sim mutants nightly protos hosts containers clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ coverage-core: .venv/dev.stamp ## every branch of dsm/core, reached by tests/cor
 model: .venv/dev.stamp ## every order of events in small clusters, through the shipped protocol
 	$(PYTEST) tests/model $(ARGS)
 
+explore: .venv/dev.stamp ## four nodes and two pages, tens of millions of states (ARGS="SETTING" for one of them)
+	$(BIN)/python -m tests.model $(ARGS)
+
 sim: .venv/dev.stamp ## whole clusters in virtual time, one for each seed (SEEDS=100000 for more, ARGS="--seed N" for one)
 	$(BIN)/python -m tests.sim --seeds $(SEEDS) $(ARGS)
 
@@ -45,7 +48,10 @@ mutants: .venv/dev.stamp ## faults planted into core and daemons; each has to be
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 nightly: SEEDS = 100000
-nightly: model sim mutants ## what takes hours
+nightly: model explore sim mutants ## what takes hours: large explorations, many seeds, every litmus cell, long stress
+	$(BIN)/dsm litmus --all
+	$(BIN)/dsm stress --seconds 1200
+	$(BIN)/dsm stress --torn --seconds 1800 --transfers-min 1000000
 
 protos: .venv/dev.stamp ## generate the protobuf code anew
 	$(BIN)/python protos/generate.py

@@ -54,7 +54,7 @@ class Explorer:
         for number, world in enumerate(self._worlds):  # grows while it is gone through
             self._judge(number, world)
             self._go_on(number, world)
-        quiet = [number for number, world in enumerate(self._worlds) if _is_quiet(world)]
+        quiet = [number for number, world in enumerate(self._worlds) if is_quiet(world)]
         self._check_that_all_can_become(quiet)
         return Explored(len(self._worlds), sum(map(len, self._next)), len(quiet))
 
@@ -75,10 +75,10 @@ class Explorer:
             self._next[number].append(self._reach(after, number, move))
 
     def _judge(self, number: int, world: World) -> None:
-        quiet = _is_quiet(world)
+        quiet = is_quiet(world)
         key = (*((node.page, node.session) for node in world.nodes), world.latest, quiet and world.home)
         if key not in self._judged:
-            self._judged[key] = _broken_laws(world, quiet)
+            self._judged[key] = broken_laws(world, quiet)
         if self._judged[key]:
             raise Violation(self._story(number, "; ".join(self._judged[key])))
 
@@ -102,13 +102,13 @@ class Explorer:
         while (move := self._reached_by[number][1]) is not None:
             moves.insert(0, move)
             number = self._reached_by[number][0]
-        lines = [f"{count:3}  {_tell(move)}" for count, move in enumerate(moves, 1)]
-        nodes = [f"     node {place}: {_say(node.page)}" for place, node in enumerate(world.nodes, 1)]
+        lines = [f"{count:3}  {tell(move)}" for count, move in enumerate(moves, 1)]
+        nodes = [f"     node {place}: {say(node.page)}" for place, node in enumerate(world.nodes, 1)]
         state = "     before the last line:" if last else "     then:"
-        return "\n".join([end, *lines, state, f"     {_say(world.home)}", *nodes])
+        return "\n".join([end, *lines, state, f"     {say(world.home)}", *nodes])
 
 
-def _is_quiet(world: World) -> bool:
+def is_quiet(world: World) -> bool:
     return not world.transfers and not any(
         node.to_home
         or node.from_home
@@ -121,7 +121,7 @@ def _is_quiet(world: World) -> bool:
     )
 
 
-def _broken_laws(world: World, quiet: bool) -> list[str]:
+def broken_laws(world: World, quiet: bool) -> list[str]:
     caches = {
         NodeId(place): node.page.value
         for place, node in enumerate(world.nodes, 1)
@@ -130,35 +130,35 @@ def _broken_laws(world: World, quiet: bool) -> list[str]:
     return invariants.always(caches, world.latest) + (invariants.when_quiet(world.home.value, caches) if quiet else [])
 
 
-def _tell(move: Move) -> str:
+def tell(move: Move) -> str:
     """A move, as a line of a conversation."""
     node, subject = f"node {move.place + 1}", move.subject
     match move.kind, subject:
         case (("home hears" | "home hears twice"), _):
-            return f"{node} → home    {_say(subject)}{' twice' if 'twice' in move.kind else ''}"
+            return f"{node} → home    {say(subject)}{' twice' if 'twice' in move.kind else ''}"
         case (("hears" | "hears twice"), _):
-            return f"home → {node}    {_say(subject)}{' twice' if 'twice' in move.kind else ''}"
+            return f"home → {node}    {say(subject)}{' twice' if 'twice' in move.kind else ''}"
         case (("receives" | "loses"), Transfer() as transfer):
             lost = " is lost" if move.kind == "loses" else ""
-            return f"node {transfer.source + 1} ⇒ {node}  {_say(transfer.data)}{lost}"
+            return f"node {transfer.source + 1} ⇒ {node}  {say(transfer.data)}{lost}"
         case _, Waiter(write, scope):
             return f"{node} wants to {'write' if write else 'read'}{' in a scope' if scope else ''}"
         case (("ends at node" | "ends at home"), _):
             return f"{node}: its session {move.kind}{', ' + subject if subject else ''}"
-    return f"{node} {move.kind} {_say(subject)}"
+    return f"{node} {move.kind} {say(subject)}"
 
 
-def _say(value: object) -> str:
+def say(value: object) -> str:
     """A message, event or record in few words: what has its default value is left out."""
     match value:
         case Named():
-            return _say(value.value)
+            return say(value.value)
         case Received(message):
-            return _say(message)
+            return say(message)
         case Enum():
             return value.name
         case tuple() | frozenset():
-            return f"[{', '.join(map(_say, value))}]"
+            return f"[{', '.join(map(say, value))}]"
     if not is_dataclass(value):
         return str(value)
     words = [type(value).__name__]
@@ -167,5 +167,5 @@ def _say(value: object) -> str:
         if field.name in ("request", "putting") and item is not None:
             words.append(f"{field.name}={item // REQUESTS_PER_NODE}.{item % REQUESTS_PER_NODE}")
         elif item != field.default:
-            words.append(f"{field.name}={_say(item)}")
+            words.append(f"{field.name}={say(item)}")
     return f"{words[0]}({', '.join(words[1:])})"
