@@ -12,6 +12,8 @@ Home's record of a page is in the directory, the others on the nodes, and nobody
 
 Nothing of this is on the way of a page, and no lock is taken.
 
+A cluster of which no page could be judged is not called good: it has no regions, or they were all busy.
+
 Caveat: regions without a name are not looked at; the directory does not list them.
 """
 
@@ -78,15 +80,24 @@ class Findings:
     regions: int = 0
     pages: int = 0
     """Pages that anybody has ever touched."""
+    judged: int = 0
+    """Of these, the pages that were seen quiet, so that the laws could be asked of them."""
     nodes: int = 0
     violations: list[tuple[str, int, str]] = field(default_factory=list)
     busy: int = 0
-    """Pages that were never seen quiet."""
+    """Pages that were never seen quiet, or were too many to be looked at again."""
     stuck: list[tuple[str, int, str]] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        return not self.violations and not self.stuck
+        return self.verdict == "ok"
+
+    @property
+    def verdict(self) -> str:
+        """In a word or three. Where no page was judged, nothing is known to be good."""
+        if self.violations or self.stuck:
+            return "broken"
+        return "ok" if self.judged else "nothing was judged"
 
 
 async def examine(directory: str, names: Sequence[str], seconds: float) -> Findings:
@@ -136,8 +147,12 @@ class Examination:
         self._findings.regions += 1
         for pages, look in await self._looks(0, self._info.pages):
             self._findings.pages += len(pages)
-            if not look.quiet or look.broken():
-                self._last |= dict.fromkeys(pages[: CHECK_PAGES_MAX - len(self._last)], look)
+            if look.quiet and not look.broken():
+                self._findings.judged += len(pages)
+                continue
+            again = pages[: CHECK_PAGES_MAX - len(self._last)]
+            self._findings.busy += len(pages) - len(again)
+            self._last |= dict.fromkeys(again, look)
         while self._last and time.monotonic() < deadline:
             await asyncio.sleep(CHECK_POLL_SECONDS)
             for run in _runs(sorted(self._last)):
@@ -153,9 +168,8 @@ class Examination:
         if not look.quiet:
             return
         broken = look.broken()
-        if not broken:
-            del self._last[page]
-        elif look == before:
+        if not broken or look == before:
+            self._findings.judged += 1
             self._findings.violations += [(self._info.name, page, law) for law in broken]
             del self._last[page]
 

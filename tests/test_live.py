@@ -57,7 +57,7 @@ async def examined(home: Said, *nodes: Said, seconds: float = 0.2) -> Findings:
 async def test_an_owner_and_a_reader_of_its_version_are_good() -> None:
     findings = await examined(Said([OWNED]), Said(record(State.O)), Said(record(State.S)))
     assert (findings.violations, findings.stuck, findings.busy) == ([], [], 0)
-    assert (findings.regions, findings.pages) == (1, 2)
+    assert (findings.regions, findings.pages, findings.judged, findings.verdict) == (1, 2, 2, "ok")
 
 
 @pytest.mark.parametrize(
@@ -77,25 +77,38 @@ async def test_a_law_that_stays_broken_is_told_for_each_page(
 ) -> None:
     findings = await examined(Said([home]), Said(first), Said(second))
     assert {page for _, page, what in findings.violations if what.startswith(law)} == {3, 4}
-    assert not findings.ok
+    assert (findings.verdict, findings.judged) == ("broken", 2)
 
 
 async def test_what_has_mended_when_one_looks_again_is_none() -> None:
     reader = Said(record(State.I, retained=(RequestId(5), 4)), record(State.I, 0))
     findings = await examined(Said([WRITTEN]), Said(record(State.M)), reader)
-    assert findings.ok and findings.busy == 0
+    assert (findings.verdict, findings.judged, findings.busy) == ("ok", 2, 0)
 
 
 async def test_records_of_two_moments_are_not_compared() -> None:
     newer = [PageMapRun(3, 2, B, (), 5, lost=False)]
     home = Said([WRITTEN], newer)
     findings = await examined(home, Said(record(State.M), []), Said([], record(State.M, 5)))
-    assert findings.ok and findings.busy == 0
+    assert (findings.verdict, findings.judged, findings.busy) == ("ok", 2, 0)
 
 
-async def test_a_page_that_is_never_quiet_is_counted() -> None:
+async def test_a_page_that_is_never_quiet_is_counted_and_is_not_good() -> None:
     findings = await examined(Said([BUSY]), Said(record(State.M)), Said(record(State.S)))
-    assert (findings.ok, findings.busy) == (True, 2)
+    assert (findings.verdict, findings.judged, findings.busy) == ("nothing was judged", 0, 2)
+
+
+async def test_pages_that_are_too_many_to_be_looked_at_again_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dsm.live.CHECK_PAGES_MAX", 1)
+    findings = await examined(Said([BUSY]), Said(record(State.M)), Said(record(State.S)))
+    assert (findings.judged, findings.busy) == (0, 2)
+
+
+async def test_one_page_that_was_quiet_is_enough_to_be_judged_by() -> None:
+    cold = RecordRun(5, 1, Record(State.M, 1))
+    home = Said([BUSY, PageMapRun(5, 1, A, (), 1, lost=False)])
+    findings = await examined(home, Said([*record(State.M), cold]), Said(record(State.S)))
+    assert (findings.verdict, findings.pages, findings.judged, findings.busy) == ("ok", 3, 1, 2)
 
 
 @pytest.mark.parametrize("waiting", [True, False], ids=["a node waits", "home waits"])
@@ -108,7 +121,7 @@ async def test_a_page_on_which_nothing_moves_is_stuck(waiting: bool, monkeypatch
 async def test_a_page_in_a_scope_is_not_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dsm.live.CHECK_STUCK_SECONDS", 0.1)
     findings = await examined(Said([BUSY]), Said(record(State.M, pin=Pin.WRITE)), Said())
-    assert (findings.ok, findings.busy) == (True, 2)
+    assert (findings.stuck, findings.busy) == ([], 2)
 
 
 async def test_a_region_that_goes_meanwhile_is_left_out() -> None:
@@ -118,4 +131,5 @@ async def test_a_region_that_goes_meanwhile_is_left_out() -> None:
 
         page_map: Callable[..., Any] = say
 
-    assert (await examined(Gone(), Said())).ok
+    findings = await examined(Gone(), Said())
+    assert (findings.violations, findings.verdict) == ([], "nothing was judged")

@@ -39,8 +39,8 @@ def check(
     """Ask a live cluster whether its records obey the laws of the protocol.
 
     One writer or many readers of each page, every readable copy the latest, and the directory and the nodes agree. A
-    page with a request under way is looked at again until it is quiet. Exit status 1 if a law is broken or a page is
-    stuck; pages that were busy all the time are counted.
+    page with a request under way is looked at again until it is quiet; pages that were busy all the time are counted.
+    Exit status 1 if a law is broken, a page is stuck, or no page could be judged.
 
     With --trace, what all daemons of a cluster have recorded with their own --trace is replayed: each step has to have
     the effects that the protocol's core gives it, and what one process said another has to have heard, in order and
@@ -72,8 +72,10 @@ def _check_live(names: tuple[str, ...], directory: str | None, timeout: float, s
 def _as_map(findings: Findings) -> dict[str, Any]:
     return {
         "ok": findings.ok,
+        "verdict": findings.verdict,
         "regions": findings.regions,
         "pages": findings.pages,
+        "judged": findings.judged,
         "nodes": findings.nodes,
         "violations": len(findings.violations),
         "stuck": len(findings.stuck),
@@ -90,6 +92,7 @@ def _show(findings: Findings) -> None:
         [
             ("regions", f"{findings.regions:,}"),
             ("pages", f"{findings.pages:,} that were ever touched, on {findings.nodes} nodes"),
+            ("judged", f"{findings.judged:,}"),
             ("violations", f"{len(findings.violations):,}"),
             ("stuck", f"{len(findings.stuck):,}"),
             ("busy", f"{findings.busy:,} all the time, so not judged"),
@@ -97,7 +100,7 @@ def _show(findings: Findings) -> None:
     )
     for region, page, what in (findings.violations + findings.stuck)[:CHECK_FINDINGS_MAX]:
         click.echo(f"    region {printable(region)}, page {page:,}: {printable(what)}")
-    click.echo(coloured("ok", "green") if findings.ok else coloured("BROKEN", "red"))
+    click.echo(coloured(findings.verdict, "green" if findings.ok else "red"))
 
 
 def _check_trace(trace: str, output: str) -> bool:

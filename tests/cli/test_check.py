@@ -32,7 +32,7 @@ def test_what_two_nodes_have_written_and_read_obeys_the_laws(command: Command, c
             "busy": 0,
             "nodes": 2,
         }
-        assert ran.json["regions"] == 1 and ran.json["pages"] >= 8
+        assert ran.json["regions"] == 1 and ran.json["judged"] == ran.json["pages"] >= 8
 
 
 @pytest.mark.parametrize("within", ["1s", "10ms"])
@@ -46,7 +46,8 @@ def test_pages_that_move_all_the_time_break_no_law(command: Command, cluster: Lo
                     view[0] ^= 1
 
     with cluster.connect(0, scoped_only=True) as client:
-        client.create("hot", size="16KiB", page_size="4KiB", hold=0)
+        with client.create("hot", size="16KiB", page_size="4KiB", hold=0) as region, region.write(4096) as cold:
+            cold[:] = bytes([7]) * len(cold)
         writers = [threading.Thread(target=write, args=(node,)) for node in (0, 1)]
         for writer in writers:
             writer.start()
@@ -57,13 +58,27 @@ def test_pages_that_move_all_the_time_break_no_law(command: Command, cluster: Lo
             for writer in writers:
                 writer.join()
     assert ran.status == 0, ran.out
-    assert ran.json["busy"] <= 1
+    assert ran.json["busy"] <= 1 and ran.json["judged"] >= 3
 
 
 def test_people_see_a_verdict(command: Command, cluster: LocalCluster) -> None:
-    ran = command("check", "--directory", cluster.directory_address)
+    with cluster.connect(0, scoped_only=True) as client:
+        with client.create("seen", size="8KiB", page_size="4KiB") as region, region.write() as view:
+            view[0] = 1
+        ran = command("check", "--directory", cluster.directory_address)
+        client.unlink("seen")
     assert ran.status == 0
-    assert ran.out.splitlines()[-1] == "ok"
+    assert ran.out.splitlines()[-1] == "ok" and "judged      2" in ran.out
+
+
+def test_a_cluster_without_a_region_is_not_called_good(command: Command, cluster: LocalCluster) -> None:
+    with cluster.connect(0, scoped_only=True) as client:
+        for region in client.list():
+            client.unlink(region.name)
+    ran = command("check")
+    assert (ran.status, ran.out.splitlines()[-1]) == (1, "nothing was judged")
+    ran = command("check", "-o", "json")
+    assert (ran.status, ran.json["judged"], ran.json["verdict"]) == (1, 0, "nothing was judged")
 
 
 def test_a_region_that_is_not_there(command: Command, cluster: LocalCluster) -> None:
