@@ -18,6 +18,9 @@ from typing import Any
 from dsm.errors import Unavailable
 from dsm.limits import START_SECONDS, STOP_SECONDS
 
+PROGRAM = (sys.executable, "-m", "dsm")
+"""What is started; the command and its options follow."""
+
 _SETTINGS = ("DSM_CONFIG", "DSM_DIRECTORY", "DSM_NODE", "DSM_TRACE")  # and what begins so
 _LAST_WORDS_LINES = 12
 _READY_BYTES = 1 << 16
@@ -29,7 +32,7 @@ class Child:
     def __init__(self, name: str, command: list[str], log: Path, unavailable: type[Unavailable]) -> None:
         self.name = name
         self.ready: dict[str, Any] = {}
-        self._command = [sys.executable, "-m", "dsm", *command]
+        self._command = [*PROGRAM, *command]
         self._log = log
         self._unavailable = unavailable
         self._process: subprocess.Popen[bytes] | None = None

@@ -113,6 +113,6 @@ STRESS_CLIENTS_MAX = 64  # each is a process that runs all the time
 STRESS_GRACE_SECONDS = 60.0  # for what `dsm stress` does beside letting its clients act: start, collect, judge
 LITMUS_ROUNDS_DEFAULT = 2000
 LITMUS_BATCH_ROUNDS = 500  # in one region, and in one answer of a thread
-LITMUS_BATCHES_MAX = 10  # a cell goes on for so many times its rounds while an allowed outcome has not been seen
+LITMUS_BATCHES_MAX = 10  # a cell goes on for so many times its rounds while an allowed outcome is too rare
 LITMUS_ROUND_SECONDS = 30.0  # a thread waits so long for the others to come to a round
 LITMUS_CELL_SECONDS = 120.0  # for one batch

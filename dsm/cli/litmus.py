@@ -40,8 +40,8 @@ def litmus(
 ) -> None:
     """Run litmus tests of the memory model on four nodes.
 
-    A cell is SHAPE/WORKERS/WORDS/ACCESS. Exit status 1 if an outcome was seen that is forbidden, or one that is allowed
-    was never seen though the cell was run for many times its rounds.
+    A cell is SHAPE/WORKERS/WORDS/ACCESS. Exit status 1 if an outcome was seen that is forbidden, a store was lost, an
+    allowed outcome was too rare though the cell was run for many times its rounds, or a batch ended nearly all alike.
     """
     from dsm.litmus import cells
 
@@ -81,6 +81,8 @@ def _run(wanted: list[Cell], rounds: int, seed: int) -> Iterator[Verdict]:
 def _show(verdict: Verdict) -> None:
     word = coloured("ok", "green") if verdict.ok else coloured("FAILED", "red")
     click.echo(f"{verdict.cell.name}: {word}, {verdict.rounds:,} rounds in {verdict.seconds:.1f} s")
+    if verdict.monotonous:
+        click.echo("          nearly all rounds of a batch ended alike, so pages hardly moved, or not as they should")
     for outcome, count, remark in verdict.rows():
         click.echo(f"{count:>9,}  {outcome}{'  ' + remark if remark else ''}")
 
@@ -91,6 +93,7 @@ def _summary(verdicts: list[Verdict], seed: int) -> dict[str, Any]:
         "rounds": sum(verdict.rounds for verdict in verdicts),
         "forbidden": sum(verdict.forbidden for verdict in verdicts),
         "missing": sum(len(verdict.missing) for verdict in verdicts),
+        "weak": sum(bool(verdict.rare) or verdict.monotonous for verdict in verdicts),
         "seconds": round(sum(verdict.seconds for verdict in verdicts), 3),
         "seed": seed,
     }
@@ -100,5 +103,5 @@ def _show_summary(summary: dict[str, Any]) -> None:
     rounds = f"{summary['rounds']:,} rounds in {summary['seconds']:.0f} s"
     click.echo(
         f"{rounds}: {summary['forbidden']:,} with a forbidden outcome, "
-        f"{summary['missing']} allowed outcomes never seen, seed {summary['seed']}"
+        f"{summary['missing']} allowed outcomes never seen, {summary['weak']} cells too weak, seed {summary['seed']}"
     )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dsm.errors import DeadlineExceeded, NodeUnavailable
 from dsm.limits import LITMUS_BATCH_ROUNDS, LITMUS_BATCHES_MAX, LITMUS_CELL_SECONDS
 from dsm.litmus.cells import Cell
-from dsm.litmus.outcomes import Outcome, outcome
+from dsm.litmus.outcomes import Outcome, lost, outcome
 from dsm.litmus.thread import LINE_BYTES, PAGE_BYTES, Layout, Order
 from dsm.litmus.verdict import Verdict
 
@@ -94,21 +94,21 @@ class Crew:
         os.close(self._counters)
 
     def run(self, cell: Cell, rounds: int) -> Verdict:
-        """Run a cell for so many rounds, and on, up to a bound, while an allowed outcome has not been seen.
+        """Run a cell for so many rounds, and on, up to a bound, while an allowed outcome was not seen often enough.
 
         Raises:
             DeadlineExceeded, NodeUnavailable: a thread does not answer, or has ended.
         """
         verdict = Verdict(cell)
         began = time.monotonic()
-        while verdict.rounds < rounds or (verdict.missing and verdict.rounds < LITMUS_BATCHES_MAX * rounds):
-            verdict.seen += self._batch(cell, min(LITMUS_BATCH_ROUNDS, rounds))
-            if verdict.forbidden:
+        while verdict.rounds < rounds or (verdict.rare and verdict.rounds < LITMUS_BATCHES_MAX * rounds):
+            verdict.add(*self._batch(cell, min(LITMUS_BATCH_ROUNDS, rounds)))
+            if verdict.bad:
                 break
         verdict.seconds = time.monotonic() - began
         return verdict
 
-    def _batch(self, cell: Cell, rounds: int) -> Counter[Outcome]:
+    def _batch(self, cell: Cell, rounds: int) -> tuple[Counter[Outcome], int]:
         self._batches += 1
         name = f"litmus-{os.getpid()}-{self._batches}"
         layout = Layout(cell.shape.words, cell.words == "page")
@@ -155,10 +155,10 @@ class Crew:
         )
 
 
-def _histogram(cell: Cell, answers: list[Answer]) -> Counter[Outcome]:
+def _histogram(cell: Cell, answers: list[Answer]) -> tuple[Counter[Outcome], int]:
+    """Return how the rounds ended, and in how many a store was lost, which are left out."""
     loads: list[Any] = [answer["loads"] for answer in answers]
-    finals = answers[0]["finals"]
-    return Counter(
-        outcome(cell.shape, tuple(map(tuple, found)), tuple(memory))
-        for *found, memory in zip(*loads, finals, strict=True)
-    )
+    found = zip(*loads, answers[0]["finals"], strict=True)
+    whole = [(round_loads, memory) for *round_loads, memory in found if not lost(cell.shape, tuple(memory))]
+    seen = Counter(outcome(cell.shape, tuple(map(tuple, values)), tuple(memory)) for values, memory in whole)
+    return seen, len(answers[0]["finals"]) - len(whole)

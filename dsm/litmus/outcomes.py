@@ -59,6 +59,11 @@ def outcome(shape: Shape, loads: tuple[tuple[int, ...], ...], memory: tuple[int,
     return (*itertools.chain.from_iterable(loads), *finals)
 
 
+def lost(shape: Shape, memory: tuple[int, ...]) -> bool:
+    """Whether a word that is written has nothing in the end: no machine at all forgets a store."""
+    return any(value and not final for final, value in zip(memory, shape.values, strict=True))
+
+
 def describe(shape: Shape, outcome: Outcome) -> str:
     """An outcome in words: "1:y=1 1:x=0 [x]=2" is thread 1 finding 1 in y and 0 in x, and x being 2 in the end."""
     reads = [

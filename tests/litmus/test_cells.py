@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from dsm.litmus.cells import Cell, chosen, everything
-from dsm.litmus.outcomes import describe
+from dsm.litmus.outcomes import describe, lost
 from dsm.litmus.shapes import NAMED, named
 from dsm.litmus.thread import PAGE_BYTES, Layout
 from dsm.litmus.verdict import Verdict
@@ -19,10 +19,12 @@ def cell(name: str, workers: str = "apart", access: str = "plain") -> Cell:
     return Cell(SHAPES[name], workers, "pages", access)
 
 
-def verdict(cell: Cell, *without: str, more: tuple[int, ...] = ()) -> Verdict:
-    """A cell that has seen all it should, but for some, and something more."""
-    seen = Counter(outcome for outcome in cell.expected() if describe(cell.shape, outcome) not in without)
-    return Verdict(cell, seen + Counter([more] if more else []))
+def verdict(cell: Cell, *without: str, more: tuple[int, ...] = (), each: int = 100, lost: int = 0) -> Verdict:
+    """A cell that has seen all it should equally often, but for some, and something more once."""
+    verdict = Verdict(cell)
+    expected = {outcome: each for outcome in cell.expected() if describe(cell.shape, outcome) not in without}
+    verdict.add(Counter(expected) + Counter([more] if more else []), lost)
+    return verdict
 
 
 def test_names_are_unique_and_every_chosen_cell_is_among_all() -> None:
@@ -59,6 +61,27 @@ def test_an_allowed_outcome_that_never_came_fails_the_cell() -> None:
     seen = verdict(cell("MP"), "1:y=0 1:x=1")
     assert (seen.ok, seen.missing) == (False, [(0, 1)])
     assert seen.as_map()["missing"] == ["1:y=0 1:x=1"]
+
+
+def test_an_allowed_outcome_that_hardly_came_fails_the_cell() -> None:
+    seen = verdict(cell("MP"), "1:y=0 1:x=1", more=(0, 1), each=1000)
+    assert (seen.ok, seen.rare, seen.missing) == (False, [(0, 1)], [])
+    assert ("1:y=0 1:x=1", 1, "TOO RARE") in seen.rows()
+    assert verdict(cell("MP"), "1:y=0 1:x=1", more=(0, 1), each=50).ok  # one of 101 is enough
+
+
+def test_a_batch_that_ended_nearly_always_alike_fails_the_cell_for_good() -> None:
+    seen = Verdict(cell("MP"))
+    seen.add(Counter({(0, 0): 460, (0, 1): 20, (1, 1): 20}), 0)
+    seen.add(Counter({(0, 0): 100, (0, 1): 200, (1, 1): 200}), 0)
+    assert not seen.rare and seen.monotonous and seen.bad and not seen.ok
+
+
+def test_a_store_that_memory_has_not_got_in_the_end_fails_the_cell() -> None:
+    seen = verdict(cell("MP"), lost=1)
+    assert (seen.ok, seen.forbidden, seen.rounds) == (False, 1, 301)
+    assert ("a store was lost", 1, "FORBIDDEN") in seen.rows()
+    assert lost(cell("MP").shape, (1, 0)) and not lost(cell("MP").shape, (1, 1))
 
 
 def test_what_needs_a_store_buffer_may_come_and_need_not() -> None:
