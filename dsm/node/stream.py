@@ -139,7 +139,8 @@ class Peer:
 
     async def _dial(self) -> None:
         try:
-            sock = await asyncio.wait_for(_connect(self.member.page_address), CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                sock = await _connect(self.member.page_address)
         except (OSError, ValueError, OverflowError) as error:
             log.warning(
                 "no page stream to node %s at %s (%s); using gRPC", self.member.name, self.member.page_address, error

@@ -135,7 +135,8 @@ async def test_a_cancelled_wait_is_withdrawn(aio: AsyncClient, name: str) -> Non
     region = await aio.create(name, 4096)
     async with region.write(0, 1):
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(region.write(0, 1).__aenter__(), SHORT)
+            async with asyncio.timeout(SHORT):
+                await region.write(0, 1).__aenter__()
         await until_waiting(aio, 0)
     async with region.write(0, 1, timeout=1):
         pass

@@ -58,7 +58,8 @@ async def test_without_a_descriptor_the_daemon_rests_and_serves_who_waits_afterw
         await asyncio.sleep(0.25)
         assert 1 <= listener.tries <= 4
         listener.free = True
-        (await asyncio.wait_for(first, SOON)).close()
+        async with asyncio.timeout(SOON):
+            (await first).close()
     asyncio.get_running_loop().remove_reader(listener)
 
 
