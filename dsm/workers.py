@@ -76,12 +76,12 @@ class Workers:
 
 
 def _decode(stdout: str) -> dict[str, Any] | None:
-    """The outcome that a worker printed; None if it printed none."""
+    """The outcome that a worker printed; None if it printed none, or only that it failed."""
     try:
         outcome = json.loads(stdout)
     except ValueError:
         return None
-    return outcome if isinstance(outcome, dict) else None
+    return outcome if isinstance(outcome, dict) and "error" not in outcome else None
 
 
 def _ending(status: int) -> str:

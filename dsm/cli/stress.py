@@ -12,6 +12,7 @@ import click
 
 from dsm.cli.options import SECONDS, output_option, trace_option
 from dsm.cli.output import coloured, printable, show_json, show_pairs
+from dsm.errors import DsmError
 from dsm.limits import STRESS_CLIENTS_MAX, STRESS_GRACE_SECONDS, STRESS_SECONDS_DEFAULT
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ _ALARM_SECONDS = 10.0  # beyond the time-out, for a worker that cannot act becau
 @click.option("--seconds", type=SECONDS, default=STRESS_SECONDS_DEFAULT, help="How long the clients act.")
 @click.option("--seed", type=click.IntRange(0), help="Of what they do.", show_default="drawn anew")
 @click.option("--torn", is_flag=True, help="Write whole pages, and look for torn ones in place of checking histories.")
-@click.option("--transfers-min", type=click.IntRange(0), default=1, help="Fewer pages moved are a failure.")
+@click.option(
+    "--transfers-min", type=click.IntRange(0), help="Fewer pages moved are a failure.", show_default="by time and nodes"
+)
 @click.option("--keep", type=click.Path(dir_okay=False, path_type=Path), help="Leave the history of a bad round there.")
 @click.option("--worker", type=click.IntRange(1), help="Be this one of --workers, on the node of --socket.")
 @click.option("--workers", type=click.IntRange(1, STRESS_CLIENTS_MAX), help="How many there are, on whatever hosts.")
@@ -47,7 +50,7 @@ def stress(
     seconds: float,
     seed: int | None,
     torn: bool,
-    transfers_min: int,
+    transfers_min: int | None,
     keep: Path | None,
     worker: int | None,
     workers: int | None,
@@ -82,10 +85,15 @@ def stress(
         timeout=10 * seconds + STRESS_GRACE_SECONDS if timeout is None else timeout,
         transfers_min=transfers_min,
     )
-    if worker is None:
-        report = _run_all(run, sockets, nodes, keep, trace)
-    else:
-        report = _run_one(run, sockets[0] if sockets else None, keep)
+    try:
+        if worker is None:
+            report = _run_all(run, sockets, nodes, keep, trace)
+        else:
+            report = _run_one(run, sockets[0] if sockets else None, keep)
+    except DsmError as error:
+        if output == "json":
+            show_json({"verdict": "failed", "error": str(error), "seed": run.seed})
+        raise
     if run.worker > 1:
         show_json({"worker": run.worker})  # only worker 1 knows of the others
         return
@@ -130,6 +138,7 @@ def _show(report: dict[str, Any]) -> None:
             ("transfers", f"{report['transfers']:,} pages"),
             ("invalidations", f"{report['invalidations']:,}"),
             ("time", f"{report['seconds']:.1f} s in {len(report['rounds'])} rounds"),
+            ("checks", "; ".join(f"{check}: {_outcomes(found)}" for check, found in report["checks"].items())),
             ("checked in", f"{report['checker_seconds']:.1f} s"),
             ("seed", report["seed"]),
         ]
@@ -137,6 +146,12 @@ def _show(report: dict[str, Any]) -> None:
     for node, access in report["access"].items():
         if access == "scoped":
             click.echo(f"{printable(node)} has no userfaultfd, so its clients used scopes only; `dsm doctor` says why")
+    for why in report["not_judged"]:
+        click.echo(why)
     click.echo(coloured(report["verdict"], "green" if report["verdict"] == "ok" else "red"))
     for found in report["found"]:
         click.echo(f"    {printable(found)}")
+
+
+def _outcomes(found: dict[str, int]) -> str:
+    return ", ".join(f"{count} {outcome}" for outcome, count in found.items())

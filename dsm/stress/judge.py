@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,11 @@ from dsm.stress import torn
 from dsm.stress.plan import Round, Run
 from dsm.verify import History, Outcome, Verdict, check_linearizable, check_sequential
 from dsm.verify.encoding import from_bytes
+
+SEVERAL_MACHINES = "linearizability not judged: several machines"
+TRANSFERS_PER_SECOND_MIN = 5
+"""For each node but one. On two processors that had ten times as much to do as they could, the slowest workload (scopes
+only, one client on each of three nodes, of a large page or of many) still came to five times as many."""
 
 
 @dataclass
@@ -23,13 +29,16 @@ class Judgement:
     seconds: float = 0.0
     history: History | None = None
     checks: list[dict[str, object]] = field(default_factory=list)
+    not_judged: str = ""
+    """What could not be asked, and why."""
 
 
 def judge_histories(recordings: list[dict[str, Any]]) -> Judgement:
     """Join the histories and check them. Linearizability needs one clock, so it is left out for several machines."""
     history = History.joined(from_bytes(recording["history"]) for recording in recordings)
     verdicts: list[Verdict] = []
-    if len({recording["boot"] for recording in recordings}) == 1:
+    one_clock = len({recording["boot"] for recording in recordings}) == 1
+    if one_clock:
         verdicts.append(check_linearizable(history))
     verdicts.append(check_sequential(history))
     return Judgement(
@@ -39,6 +48,7 @@ def judge_histories(recordings: list[dict[str, Any]]) -> Judgement:
         seconds=sum(verdict.seconds for verdict in verdicts),
         history=history,
         checks=[verdict.as_map() for verdict in verdicts],
+        not_judged="" if one_clock else SEVERAL_MACHINES,
     )
 
 
@@ -50,8 +60,13 @@ def judge_torn(recordings: list[dict[str, Any]], versions: list[int]) -> Judgeme
     return Judgement(
         operations=sum(recording["operations"] for recording in recordings),
         violations=found + lost,
+        checks=[_count("torn pages", found), _count("lost writes", lost)],
         seconds=time.monotonic() - began,
     )
+
+
+def _count(check: str, violations: list[str]) -> dict[str, object]:
+    return {"check": check, "outcome": (Outcome.VIOLATION if violations else Outcome.OK).value}
 
 
 class Report:
@@ -65,6 +80,9 @@ class Report:
         self.seconds = self.checker_seconds = 0.0
         self.violations: list[str] = []
         self.unfinished: list[str] = []
+        self.checks: dict[str, Counter[str]] = {}
+        """By its name, how often each check came to which outcome."""
+        self.not_judged: list[str] = []
         self.history: History | None = None
         """Of the first round that was not well."""
 
@@ -80,6 +98,10 @@ class Report:
         self.checker_seconds += judgement.seconds
         self.violations += judgement.violations
         self.unfinished += judgement.unfinished
+        for check in judgement.checks:
+            self.checks.setdefault(str(check["check"]), Counter())[str(check["outcome"])] += 1
+        if judgement.not_judged and judgement.not_judged not in self.not_judged:
+            self.not_judged.append(judgement.not_judged)
         if self.history is None and not self.well:
             self.history = judgement.history
         self._rounds.append(
@@ -100,8 +122,15 @@ class Report:
         return not self.violations and not self.unfinished
 
     @property
+    def transfers_min(self) -> int:
+        """How many pages have to move, if nobody said how many."""
+        if self._run.transfers_min is not None or len(self._nodes) < 2:
+            return self._run.transfers_min or 0
+        return max(1, int(TRANSFERS_PER_SECOND_MIN * self._run.seconds * (len(self._nodes) - 1)))
+
+    @property
     def enough(self) -> bool:
-        transfers = self.transfers >= self._run.transfers_min or len(self._nodes) < 2
+        transfers = self.transfers >= self.transfers_min or len(self._nodes) < 2
         return transfers and self.operations >= self._run.operations_min
 
     @property
@@ -129,7 +158,9 @@ class Report:
             "torn": self._run.torn,
             "access": dict(sorted(self._nodes.items())),
             "operations_min": self._run.operations_min,
-            "transfers_min": self._run.transfers_min,
+            "transfers_min": self.transfers_min,
+            "checks": {check: dict(outcomes) for check, outcomes in self.checks.items()},
+            "not_judged": self.not_judged,
             "found": (self.violations + self.unfinished)[: torn.FAULTS_MAX],
             "rounds": self._rounds,
         }

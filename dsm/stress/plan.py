@@ -31,8 +31,8 @@ class Run:
     seconds: float
     torn: bool
     timeout: float
-    transfers_min: int = 1
-    """Of pages, if there are several nodes; fewer, and the run has not shown anything."""
+    transfers_min: int | None = None
+    """Of pages, if there are several nodes; fewer, and the run has not shown anything. None: by time and nodes."""
 
     @property
     def rounds(self) -> list[Round]:

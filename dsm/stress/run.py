@@ -28,16 +28,17 @@ def run_all(run: Run, sockets: Sequence[str], keep: Path | None = None) -> dict[
 
 def command(run: Run, worker: int, socket: str, keep: Path | None) -> list[str]:
     """Return the arguments of `dsm` with which this worker of the run is started."""
-    options = {
+    options: dict[str, object] = {
         "name": run.name,
         "worker": worker,
         "workers": run.workers,
         "socket": socket,
         "seconds": run.seconds,
         "seed": run.seed,
-        "transfers-min": run.transfers_min,
         "timeout": run.timeout,
     }
+    if run.transfers_min is not None:
+        options["transfers-min"] = run.transfers_min
     if keep is not None:
         options["keep"] = keep
     words = [word for option, value in options.items() for word in (f"--{option}", str(value))]
