@@ -48,10 +48,8 @@ mutants: .venv/dev.stamp ## faults planted into core and daemons; each has to be
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 nightly: SEEDS = 100000
-nightly: model explore sim mutants ## what takes hours: large explorations, many seeds, every litmus cell, long stress
-	$(BIN)/dsm litmus --all
-	$(BIN)/dsm stress --seconds 1200
-	$(BIN)/dsm stress --torn --seconds 1800 --transfers-min 1000000
+nightly: .venv/dev.stamp ## what takes hours: large explorations, many seeds, every litmus cell, long stress (needs spin)
+	SEEDS=$(SEEDS) tests/nightly.sh
 
 protos: .venv/dev.stamp ## generate the protobuf code anew
 	$(BIN)/python protos/generate.py

@@ -14,9 +14,15 @@ MUTANTS = [*core.MUTANTS, *node.MUTANTS, *directory.MUTANTS]
 
 
 def main(wanted: str = "") -> int:
-    """Plant those whose name contains the text. Return how many survived."""
+    """Plant those whose name contains the text. Return how many survived.
+
+    Raises:
+        SystemExit: there is none.
+    """
     began, survivors = time.monotonic(), 0
     mutants = [mutant for mutant in MUTANTS if wanted in mutant.name]
+    if not mutants:
+        sys.exit(f"no mutant has {wanted!r} in its name")
     for mutant in mutants:
         since = time.monotonic()
         verdict, found = judged(mutant)

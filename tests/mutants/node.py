@@ -350,7 +350,7 @@ MUTANTS = [
         SEEDS,
     ),
     Mutant(
-        "a client that is gone keeps its scopes",
+        "the attachments of a client that is gone are kept",
         REQUESTS,
         "            self._node.leave(self._detach(number))\n        for _, region",
         "            self._node.leave(self._attachments.pop(number)[1])\n        for _, region",

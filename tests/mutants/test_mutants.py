@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dsm.core import cache, home
-from tests.mutants.__main__ import MUTANTS, judged
+from tests.mutants.__main__ import MUTANTS, judged, main
 from tests.mutants.checks import GOES_WELL, Mutant, NamedTests, Simulation
 from tests.mutants.planting import changed_source, planted
 
@@ -55,6 +55,11 @@ def test_a_mutant_that_nothing_finds_has_survived() -> None:
 def test_a_mutant_that_is_found_for_another_reason_is_strange() -> None:
     mutant = replace(BY_NAME[QUICK[0]], told="quite another law")
     assert judged(mutant)[0] == "STRANGE"
+
+
+def test_a_name_that_no_mutant_has_is_an_error() -> None:
+    with pytest.raises(SystemExit, match="no mutant"):
+        main("no such mutant")
 
 
 def test_a_mutant_that_has_lost_its_place_is_an_error() -> None:

@@ -15,6 +15,8 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seed", type=int, help="this one only, with its whole story")
     arguments = parser.parse_args()
+    if arguments.seeds < 1:
+        parser.error("no seeds, no runs")
     if arguments.seed is not None:
         return _tell(arguments.seed)
     return _run_all(range(arguments.first, arguments.first + arguments.seeds))
