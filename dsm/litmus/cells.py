@@ -24,18 +24,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsm.litmus import shapes
-from dsm.litmus.outcomes import Outcome, allowed
+from dsm.litmus.outcomes import Outcome, allowed, conceivable
 from dsm.litmus.shapes import Shape
 
 NODES = 4
 BUFFERED_REASON = "needs a store that waits in its processor's buffer for longer than the interpreter gives it"
 
 _NODES_OF_THREADS = {"apart": (0, 1, 2, 3), "mixed": (0, 0, 1, 1), "together": (0, 0, 0, 0)}
-_SCOPED = ("MP/apart", "SB/apart", "2+2W/apart", "IRIW/apart", "WRC/apart", "CoRR/apart", "IRIW/mixed", "SB/together")
-_OWNED = ("MP", "SB", "LB", "2+2W", "IRIW", "WRC", "ISA2")
+_SCOPED_APART = (
+    *("MP", "SB", "LB", "S", "2+2W", "IRIW", "WRC", "ISA2", "3.LB", "3.2W"),
+    *("CoRR", "CoWW", "CoRW", "CoWR"),
+)
+"""The other shapes with a name are run in scopes where plain accesses could not fail."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ class Cell:
         """What may be seen."""
         return allowed(self.shape, self.buffered)
 
+    @property
+    def forbids(self) -> bool:
+        """Whether there is an outcome that may not be seen."""
+        return bool(conceivable(self.shape) - self.allowed())
+
 
 def everything() -> Iterator[Cell]:
     """Every shape with a name and every critical cycle of up to three threads, everywhere."""
@@ -87,18 +95,26 @@ def everything() -> Iterator[Cell]:
 
 
 def chosen() -> Iterator[Cell]:
-    """The cells that are run after each change: every shape with a name in each place, plainly, and some in scopes.
+    """The cells that are run after each change: every shape with a name in each place, plainly, and once in scopes.
 
-    Left to `everything`: cycles without a name; further shapes in scopes, which take the same way through the daemon
-    and cost four times as much; owners drawn by lot for further shapes.
+    Where store buffers allow a plain program everything that is conceivable, it is run in scopes instead. Left to
+    `everything`: cycles without a name; further places in scopes, which take the same way through the daemon and cost
+    four times as much; owners drawn by lot on shared nodes.
     """
     for cell in everything():
-        shape = cell.shape.name
-        if shape not in shapes.NAMED:
-            continue
-        if cell.access == "scoped":
-            one_place = cell.words == "pages" or (cell.shape.words == 1 and cell.words == "page")
-            if one_place and f"{shape}/{cell.workers}" in _SCOPED:
-                yield cell
-        elif cell.words != "owned" or (cell.workers == "apart" and shape in _OWNED):
+        if cell.shape.name in shapes.NAMED and (
+            _chosen_plain(cell) if cell.access == "plain" else _chosen_scoped(cell)
+        ):
             yield cell
+
+
+def _chosen_plain(cell: Cell) -> bool:
+    return cell.forbids and (cell.words != "owned" or cell.workers == "apart")
+
+
+def _chosen_scoped(cell: Cell) -> bool:
+    if cell.words != ("pages" if cell.shape.words > 1 else "page"):
+        return False
+    if cell.workers == "apart":
+        return cell.shape.name in _SCOPED_APART
+    return (cell.shape.name, cell.workers) == ("IRIW", "mixed") or not replace(cell, access="plain").forbids

@@ -33,10 +33,16 @@ def test_names_are_unique_and_every_chosen_cell_is_among_all() -> None:
     assert {cell.name for cell in chosen()} < set(names)
 
 
-def test_every_named_shape_is_run_apart_and_together_after_each_change() -> None:
-    found = {(cell.shape.name, cell.workers) for cell in chosen() if cell.access == "plain"}
-    assert {(name, workers) for name in NAMED for workers in ("apart", "together")} <= found
-    assert {cell.shape.name for cell in chosen() if cell.access == "scoped"} >= {"MP", "SB", "IRIW"}
+def test_every_named_shape_is_run_in_each_place_and_way_after_each_change() -> None:
+    found = {(cell.shape.name, way) for cell in chosen() for way in (cell.workers, cell.access)}
+    assert {(name, way) for name in NAMED for way in ("apart", "together", "plain", "scoped")} <= found
+    assert {cell.shape.name for cell in chosen() if cell.words == "owned"} == set(NAMED)
+
+
+def test_every_cell_that_is_chosen_can_fail() -> None:
+    assert not [cell.name for cell in chosen() if not cell.forbids]
+    assert not cell("SB", "together").forbids and cell("SB", "together", "scoped").forbids
+    assert {"SB/together/pages/scoped", "3.SB/mixed/pages/scoped"} <= {cell.name for cell in chosen()}
 
 
 def test_store_buffers_count_only_where_a_node_is_shared_and_access_is_plain() -> None:

@@ -355,5 +355,6 @@ MUTANTS = [
         "            self._node.leave(self._detach(number))\n        for _, region",
         "            self._node.leave(self._attachments.pop(number)[1])\n        for _, region",
         SEEDS,
+        "descriptors and 0 scopes are left",
     ),
 ]
