@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
+from collections import Counter
 
-from tests.mutants import core, directory, node
+from tests.mutants import core, directory, node, processes
 from tests.mutants.checks import Mutant
+from tests.mutants.launcher import planted_in_daemons
 from tests.mutants.planting import planted
+from tests.needs import missing
 
-MUTANTS = [*core.MUTANTS, *node.MUTANTS, *directory.MUTANTS]
+MUTANTS = [*core.MUTANTS, *node.MUTANTS, *directory.MUTANTS, *processes.MUTANTS]
 
 
 def main(wanted: str = "") -> int:
@@ -19,22 +23,27 @@ def main(wanted: str = "") -> int:
     Raises:
         SystemExit: there is none.
     """
-    began, survivors = time.monotonic(), 0
+    began, verdicts = time.monotonic(), Counter[str]()
     mutants = [mutant for mutant in MUTANTS if wanted in mutant.name]
     if not mutants:
         sys.exit(f"no mutant has {wanted!r} in its name")
     for mutant in mutants:
         since = time.monotonic()
         verdict, found = judged(mutant)
-        survivors += verdict != "caught"
+        verdicts[verdict] += 1
         print(f"{verdict:8} {time.monotonic() - since:5.1f} s  {mutant.name}\n{'':18}{found}", flush=True)
-    print(f"{len(mutants) - survivors} of {len(mutants)} mutants caught in {time.monotonic() - began:.0f} s")
-    return survivors
+    skipped = f", {verdicts['skipped']} skipped" if verdicts["skipped"] else ""
+    print(f"{verdicts['caught']} of {len(mutants)} mutants caught{skipped} in {time.monotonic() - began:.0f} s")
+    return len(mutants) - verdicts["caught"] - verdicts["skipped"]
 
 
 def judged(mutant: Mutant) -> tuple[str, str]:
     """Return whether a mutant was caught, and what was said of it."""
-    with planted(mutant.module, mutant.old, mutant.new):
+    real = isinstance(mutant.caught_by, processes.OnDaemons)
+    if real and (why := missing("userfaultfd")):
+        required = "userfaultfd" in os.environ.get("DSM_REQUIRE", "").split(",")
+        return "MISSING" if required else "skipped", f"needs userfaultfd: {why}"
+    with (planted_in_daemons if real else planted)(mutant.module, mutant.old, mutant.new):
         found = mutant.caught_by.finds()
     if found is None:
         return "SURVIVED", f"{mutant.caught_by} finds nothing"

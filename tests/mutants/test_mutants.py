@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from dsm.core import cache, home
+from tests.mutants import processes
 from tests.mutants.__main__ import MUTANTS, judged, main
 from tests.mutants.checks import GOES_WELL, Mutant, NamedTests, Simulation
 from tests.mutants.planting import changed_source, planted
+from tests.mutants.processes import LiveCheck
 
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 QUICK = [
@@ -65,6 +67,22 @@ def test_a_name_that_no_mutant_has_is_an_error() -> None:
 def test_a_mutant_that_has_lost_its_place_is_an_error() -> None:
     with pytest.raises(AssertionError, match="0 times"):
         changed_source("dsm.core.cache", "what nobody wrote", "")
+
+
+def test_what_needs_real_processes_is_left_out_with_a_reason_or_fails_where_it_must_not_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.mutants.__main__.missing", lambda need: f"no {need} today")
+    monkeypatch.delenv("DSM_REQUIRE", raising=False)
+    assert judged(processes.MUTANTS[0]) == ("skipped", "needs userfaultfd: no userfaultfd today")
+    monkeypatch.setenv("DSM_REQUIRE", "root,userfaultfd")
+    assert judged(processes.MUTANTS[0])[0] == "MISSING"
+
+
+@pytest.mark.needs("userfaultfd")
+def test_a_fault_in_daemons_that_really_run_is_caught_by_asking_them() -> None:
+    verdict, found = judged(next(mutant for mutant in processes.MUTANTS if isinstance(mutant.caught_by, LiveCheck)))
+    assert verdict == "caught", found
 
 
 def test_tests_that_a_mutant_names_are_there() -> None:
