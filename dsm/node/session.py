@@ -75,7 +75,8 @@ class DirectorySession:
         """Go through one session, from Hello to its end. Return whether the directory took the node in."""
         call = rpc.open_session(self._channel)
         try:
-            welcome = await asyncio.wait_for(self._join(call), CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                welcome = await self._join(call)
             self._epoch = welcome.epoch
             self._host.joined_as(welcome)
             log.info("joined as node %d, epoch %d", welcome.node, welcome.epoch)

@@ -12,6 +12,8 @@ from dsm.litmus.crew import Crew
 from tests.mutants.launcher import planted_in_daemons
 
 ROUNDS = 2000
+TRIES = 5
+"""On a busy machine the threads of a run may happen to take turns, and then a fault shows in none of its rounds."""
 PROTECT = """                for attachment in self.attachments:
                     attachment.protect(index)
 """
@@ -50,15 +52,17 @@ def cell(shape: str, words: str) -> Cell:
     return CELLS[f"{shape}/apart/{words}/plain"]
 
 
+def noticed(crew: Crew, cell: Cell) -> bool:
+    return any(not crew.run(cell, ROUNDS).ok for _ in range(TRIES))
+
+
 @pytest.mark.parametrize("words", ["page", "pages"])
 @pytest.mark.parametrize("shape", ["MP", "SB", "LB", "WRC"])
 def test_a_writer_that_goes_on_while_others_read_is_noticed(crew: Crew, shape: str, words: str) -> None:
-    verdict = crew.run(cell(shape, words), ROUNDS)
-    assert not verdict.ok, verdict.as_map()
+    assert noticed(crew, cell(shape, words))
 
 
 @pytest.mark.parametrize("words", ["page", "pages"])
 def test_a_writer_that_goes_on_while_others_write_is_noticed(crew_of_hoarders: Crew, words: str) -> None:
     """2+2W has no load, so no node of it ever asks for a page to read, and the fault above is none there."""
-    verdict = crew_of_hoarders.run(cell("2+2W", words), ROUNDS)
-    assert not verdict.ok, verdict.as_map()
+    assert noticed(crew_of_hoarders, cell("2+2W", words))

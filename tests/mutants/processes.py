@@ -127,8 +127,8 @@ MUTANTS = [
     ),
     Mutant(
         "home forgets a reader, and a live cluster is asked",
-        "dsm.core.closing",
-        "replace(page, sharers=page.sharers | {reader}, lost=False)",
+        "dsm.core.home",
+        "replace(page, sharers=page.sharers | {_node(transaction.opened_by)}, lost=False)",
         "replace(page, lost=False)",
         LiveCheck(),
         "broken: .*",

@@ -12,16 +12,16 @@ import pytest
 from tests.sim.simulation import run
 
 HASHES = {
-    1: "12530ee9a1d32394",
-    2: "6f2570f80e18c1a4",
-    3: "f90afe7dbdb8cc6c",
-    4: "63818fd871efd775",
-    7: "4618625f758518d1",
-    11: "e9f3e83ea3642220",
-    20: "f9e94be24015f6f9",
-    50: "8d8a12b9bb788485",
-    100: "74daaccb6ebe216c",
-    200: "430ec4fcb7b8c1d7",
+    1: "6936fcade18a6879",
+    2: "e924db0f369538a4",
+    3: "ad06d150ced712e4",
+    4: "8f525e311ae7ff95",
+    7: "19b9ae4a60dc8c77",
+    11: "e7d1cf0b0e99dabd",
+    20: "d211afcb0e3ea056",
+    50: "891b721175295caf",
+    100: "f502591fcd23fb13",
+    200: "93045928fb9d3e12",
 }
 
 
