@@ -44,7 +44,7 @@ def check(
 
     With --trace, what all daemons of a cluster have recorded with their own --trace is replayed: each step has to have
     the effects that the protocol's core gives it, and what one process said another has to have heard, in order and
-    once. Exit status 1 if not, or if nothing was recorded.
+    once. Exit status 1 if not, if nothing was recorded, or if traces are missing or cut off by much.
     """
     if trace is None:
         ok = _check_live(names, directory, timeout, socket, output)

@@ -10,7 +10,11 @@
     print(report)
 
 The trace of a process that was killed may lack the last that it did. What others have heard of it beyond that is
-counted, not judged.
+counted, not judged; where that is more than what could be compared, or a process of some session has left no trace at
+all, the verdict is "incomplete", which is not good.
+
+Caveat: a trace has the effects that the core gave, not what the kernel was asked to do for them. Whether a process's
+mapping, or the bytes of a page, are as an effect wants them, histories show (`dsm stress`, `dsm litmus`).
 """
 
 from __future__ import annotations
@@ -45,7 +49,11 @@ class Conformance:
     def verdict(self) -> str:
         if self.drifts:
             return "drift"
-        return "ok" if self.steps else "nothing was recorded"
+        if not self.steps:
+            return "nothing was recorded"
+        if not self.matched:
+            return "nothing was compared"
+        return "incomplete" if self.one_sided or self.beyond > self.matched else "ok"
 
     @property
     def ok(self) -> bool:

@@ -100,10 +100,24 @@ def test_every_seed_of_the_simulator_is_good() -> None:
 def test_a_session_with_one_trace_is_judged_as_far_as_it_goes(cluster: Cluster) -> None:
     del cluster.traces[B]
     report = cluster.judged()
-    assert report.ok and report.one_sided == 1
+    assert (report.verdict, report.ok, report.one_sided) == ("incomplete", False, 1)
     assert report.beyond == 1, "the bytes that B sent to A"
     cluster.traces[A].append(CacheStepped(REGION, 1, Received(Release(RequestId(77))), ()))
     assert rules(cluster.judged()) == {"invented"}
+
+
+def test_one_trace_alone_is_compared_with_nothing(cluster: Cluster) -> None:
+    del cluster.traces[A], cluster.traces[B]
+    report = cluster.judged()
+    assert (report.verdict, report.ok, report.matched) == ("nothing was compared", False, 0)
+
+
+def test_traces_that_lack_more_than_they_have_are_not_good(cluster: Cluster) -> None:
+    for name in (A, B):
+        del cluster.traces[name][4:]
+    report = cluster.judged(A, B)
+    assert report.beyond > report.matched > 0 and report.drifts == []
+    assert (report.verdict, report.ok) == ("incomplete", False)
 
 
 # --- within a process -------------------------------------------------------------------------------------------------
