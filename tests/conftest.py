@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ from tests.needs import require
 
 LEAVE_TIMEOUT = 10.0
 """Seconds for the last daemons to end by themselves: some notice only by a closed pipe that they are not wanted."""
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C mean what it does on a terminal: a shell starts what it runs in the background with SIGINT ignored,
+    and so would be every process that a test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
